@@ -1,0 +1,49 @@
+"""What every stage's configuration has in common, and the recipe of a run."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from caco_recipes.generation.config import EngineConfig
+
+
+def option(help: str, default: Any = None, **keywords: Any) -> Any:
+    """A dataclass field with a help text; mutable defaults are given as `default_factory`."""
+    if "default_factory" in keywords:
+        return field(default_factory=keywords["default_factory"], metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(kw_only=True)
+class StageConfig:
+    """The keys that every step of a recipe may have."""
+
+    stage: str = option("Which stage module the step runs; by default the one of the step's own name.", "")
+    input: list[str] = option("Steps whose accepted rows come in; by default the step above.", default_factory=list)
+    limit: int | None = option("Take only the first N input rows.")
+    enabled: bool = option("false leaves the step out.", True)
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit is {self.limit}: it counts rows, so it is at least 1")
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """A synthesis recipe: one file, one run."""
+
+    name: str = option("The run's name; its folder is output_dir/name.", "")
+    output_dir: str = option("Where run folders are made.", "runs")
+    shard_rows: int = option("Rows per shard: the unit that is written at once and resumed.", 2000)
+    seed: int = option("Seed of every draw that the pipeline itself makes.", 42)
+    isolation: str = option("The least sandbox level to accept: strict, standard, basic or unsafe.", "basic")
+    workers: int | None = option("Sandbox and grader processes; by default one per core.")
+    engines: dict[str, EngineConfig] = option("Generation engines by name.", default_factory=dict)
+    stages: dict[str, dict[str, Any]] = option("Steps in order: name -> keys of its stage.", default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name:
+            raise ValueError("name: give the run a name without slashes")
+        if self.shard_rows < 1:
+            raise ValueError("shard_rows must be at least 1")
+        if not self.stages:
+            raise ValueError("stages: the recipe has no steps")
