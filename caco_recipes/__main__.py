@@ -1,0 +1,7 @@
+"""`python -m caco_recipes` is `caco`."""
+
+import sys
+
+from caco_recipes.cli import main
+
+sys.exit(main())

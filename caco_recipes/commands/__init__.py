@@ -1,0 +1,1 @@
+"""One file per `caco` command; each has `main(arguments) -> exit code`."""
