@@ -281,6 +281,7 @@ def _run_step(run: Run, step: Step, context: Context) -> None:
         "fingerprint": fingerprint,
         "inputs": step.inputs,
         "config": asdict(step.config),
+        "engine": _engine_facts(run, step, context),
         "complete": False,
     }
     folder.write_manifest(manifest)
@@ -292,6 +293,16 @@ def _run_step(run: Run, step: Step, context: Context) -> None:
         manifest |= {"totals": totals(records), "parts": parts}
     folder.write_manifest(manifest | {"complete": True})
     context.events.write("step_end", step=step.name, seconds=round(time.monotonic() - started, 3))
+
+
+def _engine_facts(run: Run, step: Step, context: Context) -> dict[str, str] | None:
+    """Which engine a step asks, for cards and funnels: its kind, the model's name and its identity."""
+    name = getattr(step.config, "engine", "")
+    if not name:
+        return None
+    engine = run.recipe.engines[name]
+    model = engine.model or engine.path
+    return {"name": name, "engine": engine.engine, "model": model, "identity": context.engine_identity(name)}
 
 
 def _intact(folder: StepFolder, step: Step) -> bool:
