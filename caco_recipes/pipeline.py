@@ -349,7 +349,7 @@ def _run_map_step(run: Run, step: Step, context: Context, folder: StepFolder, fi
 
 def _facts(resources: Any) -> dict[str, int]:
     """Counts that the part's record keeps (tokens of the answers it stands on, whoever paid for them)."""
-    session = getattr(resources, "session", None)
+    session = None if isinstance(resources, Context) else getattr(resources, "session", None)
     return session.take_counts() if session is not None else {}
 
 
