@@ -1,0 +1,24 @@
+"""TRL's `SFTTrainer` with one change: the model card in the output folder is ours."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trl import SFTTrainer
+
+from caco_recipes.training import card
+
+
+class CacoSFTTrainer(SFTTrainer):
+    """`SFTTrainer` whose every save, checkpoint and push writes `card_text()` as the README."""
+
+    def __init__(self, *args: Any, card_text: Callable[[Any], str], **keywords: Any) -> None:
+        self._card_text = card_text
+        super().__init__(*args, **keywords)
+
+    def create_model_card(self, *args: Any, **keywords: Any) -> None:
+        # TRL calls this at every checkpoint and push, with a text that names neither recipe nor data.
+        if self.is_world_process_zero():
+            folder = Path(self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            card.write(folder / "README.md", self._card_text(self.state))
