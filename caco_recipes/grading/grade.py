@@ -1,0 +1,227 @@
+"""`grade`: the fast tiers, in this process, which never hang and never run anything that the texts say.
+
+Tiers in order: identical text, plain numbers, cleaned text, structure (parsed answers compared part by part), words. What they
+can't tell is `undecided`; `slow=True` and `Grader` then ask math-verify in a process of its own.
+"""
+
+import re
+
+from caco_recipes.grading.evaluate import same_number
+from caco_recipes.grading.lexer import lex
+from caco_recipes.grading.normalise import MAX_CHARS, clean
+from caco_recipes.grading.numbers import plain_number
+from caco_recipes.grading.parser import parse
+from caco_recipes.grading.structure import rounds_to, same, same_words
+from caco_recipes.grading.syntax import Num, Seq, Text, Unreadable
+from caco_recipes.grading.words import plain_words, word_key
+from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED, Verdict
+
+GRADER_VERSION = "1"
+KINDS = ("answer", "program", "typed")
+POLICIES = ("exact", "rounding")
+_COMMAND = re.compile(r"\\(?!text|mbox|mathrm)[A-Za-z]+")
+# What a pair is called when our tiers can't read it and the slow one wasn't asked.
+UNREAD = "infrastructure:unreadable_answer"
+
+_IDENTICAL = Verdict(ACCEPTED, "", "identical")
+_NUMBER = Verdict(ACCEPTED, "", "number")
+_NOT_NUMBER = Verdict(REJECTED, "answer_mismatch", "number")
+_NO_ANSWER = Verdict(REJECTED, "no_answer", "empty")
+_NO_GOLD = Verdict(UNDECIDED, "bad_row:empty_gold", "empty")
+
+
+def _accepted(rule: str) -> Verdict:
+    return Verdict(ACCEPTED, "", rule)
+
+
+def _rejected(rule: str) -> Verdict:
+    return Verdict(REJECTED, "answer_mismatch", rule)
+
+
+def _undecided(rule: str) -> Verdict:
+    return Verdict(UNDECIDED, UNREAD, rule)
+
+
+def check_options(kind: str, policy: str) -> None:
+    """Raises `ValueError` for an unknown kind or policy."""
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r}: expected one of {', '.join(KINDS)}")
+    if policy not in POLICIES:
+        raise ValueError(
+            f"unknown policy {policy!r}: expected one of {', '.join(POLICIES)} (paper rules: grading.paper)"
+        )
+
+
+def grade(gold: str, pred: str, *, kind: str = "answer", policy: str = "exact", slow: bool = False) -> Verdict:
+    """Whether `pred` is the answer `gold`.
+
+    Args:
+        gold: the reference answer: LaTeX, plain or Python text, `\\boxed{}` or not.
+        pred: the answer to check. `kind="answer"`: text of the same sort; `"program"`: what `print` shows of a program's
+            output; `"typed"`: the output as tagged JSON.
+        policy: `exact`, or `rounding`: a decimal of two places or more also counts when it is the other's value rounded to
+            them (dual verification).
+        slow: ask math-verify, in a process that is killed when it hangs, where the fast tiers can't tell. `Grader` does this
+            for many pairs without starting a process for each.
+
+    Returns:
+        A verdict: `accepted`; `rejected` with reason `answer_mismatch` or `no_answer`; `undecided` when it can't be told.
+        `rule` names the tier that decided.
+
+    Raises:
+        ValueError: unknown `kind` or `policy`, or tagged JSON that isn't.
+    """
+    check_options(kind, policy)
+    verdict = fast(gold, pred, kind, policy)
+    if slow and needs_slow(verdict):
+        from caco_recipes.grading.slow import Grader
+
+        with Grader(workers=1) as grader:
+            return grader.grade(gold, pred, kind=kind, policy=policy)
+    return verdict
+
+
+def needs_slow(verdict: Verdict) -> bool:
+    """Whether the slow tier could still decide."""
+    return verdict.verdict == UNDECIDED and verdict.rule == "unread"
+
+
+def fast(gold: str, pred: str, kind: str = "answer", policy: str = "exact") -> Verdict:
+    """The fast tiers alone. Same arguments as `grade`, unchecked."""
+    if kind == "typed":
+        from caco_recipes.grading.typed import grade_output
+
+        return grade_output(pred, gold, policy=policy)
+    if gold == pred and gold.strip():
+        return _IDENTICAL
+    left = plain_number(gold)
+    if left is not None:
+        right = plain_number(pred)
+        if right is not None:
+            if left.value == right.value or same_number(left, right):
+                return _NUMBER
+            if policy == "rounding" and (rounds_to(left, right) or (rounds_to(right, left) and kind == "program")):
+                return _accepted("rounding")
+            return _NOT_NUMBER
+    return _structure(gold, pred, kind, policy)
+
+
+def _structure(gold: str, pred: str, kind: str, policy: str) -> Verdict:
+    if len(gold) > MAX_CHARS or len(pred) > MAX_CHARS:
+        return _undecided("too_long")
+    left, right = clean(gold), clean(pred)
+    if not right:
+        return _NO_ANSWER
+    if not left:
+        return _NO_GOLD
+    if left == right:
+        return _accepted("text")
+    program = kind == "program"
+    return compare_cleaned(left, right, program, policy)
+
+
+def compare_cleaned(left: str, right: str, program: bool, policy: str) -> Verdict:
+    """The structure and word tiers on cleaned texts."""
+    gold = _read(left, False)
+    pred = _read(right, program)
+    if gold is not None and pred is not None:
+        verdict = same(gold, pred, policy)
+        if verdict is False:
+            verdict = _other_readings(left, right, gold, pred, program, policy)
+        if verdict:
+            return _accepted("structure")
+        if verdict is False:
+            if isinstance(gold, Text) and isinstance(pred, Text):
+                return _text_mismatch(gold.text, pred.text)
+            return _rejected("structure")
+        return _undecided("unread")
+    if _same_tokens(left, right):
+        return _accepted("text")
+    return _unread(left, right, gold, pred)
+
+
+def compare_trees(gold, pred: str, policy: str) -> Verdict:
+    """A tree (a program's value) against a cleaned answer."""
+    tree = _read(pred, False)
+    if tree is None:
+        return (
+            _rejected("words")
+            if _prose(pred, None) and not any(c.isdigit() for c in pred)
+            else _undecided("prose" if _prose(pred, None) else "unread")
+        )
+    verdict = same(gold, tree, policy)
+    if verdict is False:
+        verdict = _other_readings("", pred, gold, tree, False, policy)
+    if verdict is None:
+        return _undecided("typed")
+    return _accepted("structure") if verdict else _rejected("structure")
+
+
+def _read(text: str, program: bool):
+    try:
+        return parse(text, program)
+    except Unreadable:
+        return None
+
+
+def _other_readings(left: str, right: str, gold, pred, program: bool, policy: str) -> bool | None:
+    """Texts with two readings: `10,100` (a number or a list), `2,74` (a decimal comma)."""
+    for text, node, other, is_gold in ((left, gold, pred, True), (right, pred, gold, False)):
+        if "," not in text:
+            continue
+        if isinstance(node, Num) and isinstance(other, Seq):
+            try:
+                again = parse(text, program and not is_gold, False)
+            except Unreadable:
+                continue
+            if same(again, pred, policy) if is_gold else same(gold, again, policy):
+                return True
+        if (
+            isinstance(node, Seq)
+            and node.open == ""
+            and isinstance(other, Num)
+            and other.places
+            and text.count(",") == 1
+        ):
+            point = plain_number(text.replace(",", ".").replace(" ", "")) if ", " not in text else None
+            if point is not None and point.places == other.places and same_number(point, other):
+                return True
+    return False
+
+
+def _same_tokens(left: str, right: str) -> bool:
+    try:
+        a, b = lex(left), lex(right)
+    except Unreadable:
+        return "".join(left.split()) == "".join(right.split())
+    return [token[:2] for token in a] == [token[:2] for token in b]
+
+
+def _text_mismatch(gold: str, pred: str) -> Verdict:
+    if min(len(plain_words(gold).split()), len(plain_words(pred).split())) >= 4:
+        return _undecided("prose")
+    return _rejected("words")
+
+
+def _prose(text: str, node) -> bool:
+    """Whether an unparsed text is mostly words."""
+    if isinstance(node, Text):
+        return True
+    words = [w for w in plain_words(_COMMAND.sub(" ", text)).split() if len(w) >= 2 and w.isalpha()]
+    return node is None and (len(words) >= 2 or (len(words) == 1 and len(plain_words(text).split()) == 1))
+
+
+def _unread(left: str, right: str, gold, pred) -> Verdict:
+    if same_words(left, right):
+        return _accepted("words")
+    if word_key(left) == word_key(right):
+        return _accepted("words")
+    gold_prose, pred_prose = _prose(left, gold), _prose(right, pred)
+    if gold_prose and pred_prose:
+        return _text_mismatch(left, right)
+    if gold_prose or pred_prose:
+        text = left if gold_prose else right
+        if any(c.isdigit() for c in text) or len(text) > 40 or "\\" in text:
+            return _undecided("prose")
+        return _rejected("words")
+    return _undecided("unread")

@@ -1,0 +1,182 @@
+"""Text clean-up before anything is parsed: fonts, spacing, delimiters and characters that carry no meaning.
+
+`clean` maps the many spellings of one answer (`\\dfrac`, `\\left(`, `$…$`, Unicode signs, thin spaces, thousands separators)
+to one, and never changes what the answer means: no unit, letter or bracket is dropped here.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+MAX_CHARS = 4000
+
+_UNICODE = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-", "＋": "+", "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ",
+    "∙": r"\cdot ", "•": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/", "∗": "*", "√": r"\sqrt ", "∛": r"\cbrt ", "∞": r"\infty ",
+    "π": r"\pi ", "𝜋": r"\pi ", "∪": r"\cup ", "⋃": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∉": r"\notin ", "∅": r"\emptyset ",
+    "≤": r"\le ", "⩽": r"\le ", "≦": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≅": r"\approx ",
+    "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"',
+    "⟨": r"\langle ", "⟩": r"\rangle ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
+    "，": ",", "、": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}", "＝": "=", "．": ".",
+    "％": "%", "＜": "<", "＞": ">", "∶": ":", "\u00a0": " ", "\u2009": r"\,", "\u202f": r"\,", "\u200b": "", "\u2061": "",
+    "\u2062": " ", "\ufeff": "", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
+    "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}",
+    "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "→": r"\to ", "∧": r"\land ", "∨": r"\lor ",
+    "∠": r"\angle ", "△": r"\triangle ", "⊂": r"\subset ", "∖": r"\setminus ", "…": r"\ldots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
+    "⌈": r"\lceil ", "⌉": r"\rceil ", "∣": "|",
+}  # fmt: skip
+_GREEK = {
+    chr(code): "\\" + unicodedata.name(chr(code)).split()[-1].lower().replace("lamda", "lambda") + " "
+    for code in [*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA)]
+    if chr(code) not in _UNICODE
+}
+_CAPITALS = {
+    "Δ": r"\Delta ",
+    "Ω": r"\Omega ",
+    "Σ": r"\Sigma ",
+    "Φ": r"\Phi ",
+    "Γ": r"\Gamma ",
+    "Θ": r"\Theta ",
+    "Λ": r"\Lambda ",
+}
+_TABLE = str.maketrans({**_GREEK, **_CAPITALS, **_UNICODE})
+_SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n")
+
+# A Python string that lost its backslash escapes: form feed + "rac" was "\frac", and so on.
+_CONTROL = [
+    (re.compile("\x0c(?=rac|loor|orall)"), r"\\f"),
+    (re.compile("\x08(?=oxed|egin|inom|eta|ar|inom|igl|igr|ig)"), r"\\b"),
+    (re.compile("\t(?=ext|frac|imes|heta|an|au|o |riangle)"), r"\\t"),
+    (re.compile("\r(?=ight|angle|ho|floor|ceil|vert)"), r"\\r"),
+    (re.compile("\x07(?=lpha|pprox|ngle)"), r"\\a"),
+]
+_DOUBLE_ESCAPED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[{}$%,;:!])")
+_SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![A-Za-z])\s*(\.(?!\d))?")
+_STYLES = re.compile(
+    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|large|Large|normalsize|small|noindent"
+    r"|hline|nonumber|notag|centering)(?![A-Za-z])"
+)
+_FRACS = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_BINOMS = re.compile(r"\\[dt]binom(?![A-Za-z])")
+_SPACES = re.compile(
+    r"\\q?quad|\\(?:enspace|enskip|thinspace|hfill|hspace\*?\{[^{}]*\}|vspace\*?\{[^{}]*\}|phantom\{[^{}]*\})(?![A-Za-z])|~"
+)
+_DIGIT_GROUPS = re.compile(
+    r"(?<![\d.])(\d{1,3})((?:(?:\\[,!; ]|\{,\}|,\\!|\\!,|\{,\}\\!|\{\\,\}|,\{\})\s?\d{3})+)(?!\d)"
+)
+_SPACE_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3})((?: \d{3})+)(?![\d/])")
+_NOT_DIGIT = re.compile(r"\D")
+_TINY_SPACE = re.compile(r"(?<!\\)\\[,;:> !]")
+_SUPER_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+_SUB_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉ₙ]+")
+_SQUARE_UNIT = re.compile(r"(?<=[\d\s.])([kcdm]?m|ft|in|yd|mi)([²³])")
+_CURRENCY = re.compile(
+    r"\\\$|[€£¥₹]|\\(?:euro|pounds|yen)(?![A-Za-z])|\b(?:US|CA|AU)\$|(?<![A-Za-z])(?:USD|EUR|GBP)(?![A-Za-z])"
+)
+_WRAPS = [
+    re.compile(r"\$\$(.*)\$\$\Z", re.S),
+    re.compile(r"\$(?!\$)([^$]*)\$\Z", re.S),
+    re.compile(r"\\\[(.*)\\\]\Z", re.S),
+    re.compile(r"\\\((.*)\\\)\Z", re.S),
+    re.compile(r"\\begin\{(?:equation|align|aligned|gather|displaymath|math)\*?\}(.*)\\end\{[a-z]+\*?\}\Z", re.S),
+    re.compile(r"\*\*(.*)\*\*\Z", re.S),
+    re.compile(r"`+([^`]*)`+\Z", re.S),
+]
+_PLAIN = re.compile(r"[\w .,+\-*/()\[\]=<>:]*\Z", re.A)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+_ENDS = re.compile(r"(?:\s|\\\\|(?<!\\)[;,。])+\Z")
+_LEADS = re.compile(r"\A(?:\s|\\\\(?![A-Za-z])|[;,。])+")
+
+
+def closing_brace(text: str, start: int) -> int:
+    """Index of the `}` that closes the `{` at `start`, or -1. Escaped braces don't count."""
+    depth = 0
+    i = start
+    while i < len(text):
+        char = text[i]
+        if char == "\\":
+            i += 2
+            continue
+        if char == "{":
+            depth += 1
+        elif char == "}":
+            depth -= 1
+            if depth == 0:
+                return i
+        i += 1
+    return -1
+
+
+def unbox(text: str) -> str:
+    """Replaces every `\\boxed{…}` by what it holds; an unclosed box takes the rest."""
+    match = _BOX.search(text)
+    for _ in range(50):
+        if match is None:
+            break
+        close = closing_brace(text, match.end())
+        inner = text[match.end() + 1 : close] if close > 0 else text[match.end() + 1 :]
+        text = text[: match.start()] + " " + inner + " " + (text[close + 1 :] if close > 0 else "")
+        match = _BOX.search(text)
+    return text
+
+
+def _unwrap(text: str) -> str:
+    for _ in range(6):
+        before = text
+        for wrap in _WRAPS:
+            match = wrap.match(text)
+            if match:
+                text = match.group(1).strip()
+        if text == before:
+            break
+    return text
+
+
+def _ungroup_digits(match: re.Match) -> str:
+    return match.group(1) + _NOT_DIGIT.sub("", match.group(2))
+
+
+@lru_cache(maxsize=65536)
+def clean(text: str) -> str:
+    """One spelling of `text`: LaTeX or Python, without fonts, sizes, spacing commands, delimiters and a final full stop."""
+    text = _ENDS.sub("", _LEADS.sub("", text.strip()))
+    if text.endswith(".") and not text.endswith(".."):
+        text = text[:-1].rstrip()
+    if _PLAIN.match(text):
+        return _SPACE_GROUPS.sub(_ungroup_digits, text) if " " in text else text
+    for pattern, escape in _CONTROL:
+        text = pattern.sub(escape, text)
+    if "\\\\" in text and "\\begin" not in text.replace("\\\\begin", ""):
+        text = _DOUBLE_ESCAPED.sub(r"\\", text)
+    elif "\\\\begin" in text:
+        text = text.replace("\\\\", "\\")
+    text = text.strip()
+    text = _unwrap(text)
+    if "boxed" in text or "fbox" in text:
+        text = _unwrap(unbox(text).strip())
+    if not text.isascii():
+        text = _SQUARE_UNIT.sub(r"\\text{\1^\2}", text).replace("^²", "^2").replace("^³", "^3")
+        text = _SUPER_RUN.sub(lambda m: "^{" + m.group().translate(_SUPER) + "}", text)
+        text = _SUB_RUN.sub(lambda m: "_{" + m.group().translate(_SUB) + "}", text)
+        text = text.translate(_TABLE)
+    if "\\" in text or "{,}" in text:
+        text = _DIGIT_GROUPS.sub(_ungroup_digits, text)
+        text = _SIZES.sub("", text)
+        text = _STYLES.sub(" ", text)
+        text = _FRACS.sub(r"\\frac", text)
+        text = _BINOMS.sub(r"\\binom", text)
+        text = _SPACES.sub(" ", text)
+    text = (
+        _CURRENCY.sub(" \\\\$ ", text)
+        if ("$" in text or not text.isascii() or "USD" in text or "EUR" in text)
+        else text
+    )
+    if "\\" in text:
+        text = _TINY_SPACE.sub(lambda m: "" if m.group() == "\\!" else " ", text)
+    text = text.replace("$", " $ ") if text.count("$") > 1 else text
+    text = _SPACE_GROUPS.sub(_ungroup_digits, text)
+    text = _ENDS.sub("", text.strip())
+    if text.endswith(".") and not text.endswith(".."):
+        text = text[:-1].rstrip()
+    return text.strip()

@@ -1,0 +1,64 @@
+"""The process behind the slow tier: reads `[gold, pred]` as JSON lines, answers `"equal"`, `"different"` or `"unread"`.
+
+math-verify's LaTeX grammar builds sympy objects without evaluating text; its other path, `parse_expr`, does evaluate it and is
+taken out here. Started with no rights beyond computing: no new processes, sockets or files to write, and bounded memory.
+"""
+
+import json
+import resource
+import sys
+
+MEMORY_BYTES = 3 << 30
+_DENIED = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "socket.", "ctypes.", "os.remove",
+           "os.rename", "shutil.", "os.kill")  # fmt: skip
+
+
+def _refuse(event: str, arguments: tuple) -> None:
+    if event.startswith(_DENIED):
+        raise PermissionError(f"{event} is not for answers")
+    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        raise PermissionError("answers write no files")
+
+
+def _no_parse_expr(*_, **__):
+    raise ValueError("answer text is never evaluated")
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    import latex2sympy2_extended.latex2sympy2
+    import math_verify.parser
+    import sympy.parsing.sympy_parser
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    math_verify.parser.parse_expr = _no_parse_expr
+    latex2sympy2_extended.latex2sympy2.parse_expr = _no_parse_expr
+    sympy.parsing.sympy_parser.parse_expr = _no_parse_expr
+    sympy.parsing.parse_expr = _no_parse_expr
+    config = [LatexExtractionConfig(boxed_match_priority=0)]
+    # The first comparison imports and caches what the later ones need.
+    verify(
+        parse(r"$\frac{x^2}{2}$", config, parsing_timeout=None),
+        parse(r"$\frac{x^2}{3}$", config, parsing_timeout=None),
+        timeout_seconds=None,
+    )
+    sys.addaudithook(_refuse)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        answer = "unread"
+        try:
+            texts = json.loads(line)
+            gold, pred = (
+                parse(f"$\\boxed{{{text}}}$", config, parsing_timeout=None, fallback_mode="no_fallback")
+                for text in texts
+            )
+            if gold and pred:
+                answer = "equal" if verify(gold, pred, timeout_seconds=None) else "different"
+        except Exception:  # whatever sympy raises: this pair is not read, the next one may be
+            answer = "unread"
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
