@@ -99,7 +99,8 @@ def run(path: str, overrides: list[str], dry_run: bool) -> int:
     trainer.create_model_card()
     if trainer.is_world_process_zero():
         facts = summary.of(dataclasses.asdict(trainer.state), prepared.counts)
-        summary.write(Path(trainer.args.output_dir), facts | {"seconds": round(time.monotonic() - started, 1)})
+        facts |= {"world_size": trainer.args.world_size, "seconds": round(time.monotonic() - started, 1)}
+        summary.write(Path(trainer.args.output_dir), facts)
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
     return 0
