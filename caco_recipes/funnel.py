@@ -42,7 +42,7 @@ class Step:
     name: str
     stage: str
     version: int
-    folder: StepFolder
+    folder: StepFolder | None
     inputs: list[str]
     config: dict[str, Any]
     complete: bool
@@ -63,7 +63,7 @@ class Step:
     @property
     def has_rows(self) -> bool:
         """False for steps that train, evaluate or report."""
-        return bool(self.rows) or bool(self.folder.accepted_files())
+        return bool(self.rows) or (self.folder is not None and bool(self.folder.accepted_files()))
 
 
 def read_run(run: str | Path) -> list[Step]:
@@ -90,7 +90,7 @@ def read_step(folder: StepFolder, manifest: dict[str, Any], seconds: dict[str, f
     fingerprint = str(manifest.get("fingerprint", ""))
     sums = manifest.get("totals")
     if sums is None or not manifest.get("complete"):
-        sums = totals(_finished_parts(folder, fingerprint))
+        sums = totals(finished_parts(folder, fingerprint))
     reasons = {str(reason): int(rows) for reason, rows in (sums.get("reasons") or {}).items()}
     return Step(
         name=folder.name,
@@ -111,7 +111,8 @@ def read_step(folder: StepFolder, manifest: dict[str, Any], seconds: dict[str, f
     )
 
 
-def _finished_parts(folder: StepFolder, fingerprint: str) -> list[PartRecord]:
+def finished_parts(folder: StepFolder, fingerprint: str) -> list[PartRecord]:
+    """The records of the parts that are finished and belong to this work, in order; a running step has some."""
     records = []
     for path in folder.accepted_files():
         try:

@@ -1,0 +1,311 @@
+"""The `publish` stage: a run's rows as a dataset folder in Parquet, with a card, ready for `load_dataset` and the Hub.
+
+In: the accepted rows of the steps under `input` (verify steps: `problem`, `solution`, `output_text`, `code`, and the
+lineage), and every rejected or undecided row of every step above. Out: `runs/NAME/STEP/dataset/` with a config each for
+accepted rows (`instruction, output, answer, code` first, as in the released Caco-1.3M; paper, section 4), rejected,
+undecided, seeds and families, and a `README.md`. The columns are those of `publish_rows`.
+
+A row whose id an earlier row has is not published again: it is counted as `duplicate:row`. A row that lacks one of the
+four main columns is `bad_row:no COLUMN`. With `licences`, rows under any other licence are left out, and their texts
+are in no config. The same run gives the same bytes; the folder is replaced as a whole or not at all.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from caco_recipes import publish_card
+from caco_recipes.configs import StageConfig, option
+from caco_recipes.funnel import Step, finished_parts, read_run
+from caco_recipes.publish_rows import (
+    CONFIGS,
+    NEEDED,
+    complete,
+    default_row,
+    dropped_row,
+    family_rows,
+    missing,
+)
+from caco_recipes.publish_writer import DatasetWriter
+from caco_recipes.run_folder import RunError, write_atomic
+from caco_recipes.verdicts import REJECTED, UNDECIDED, check_reason
+
+VERSION = 1
+WHOLE_RUN = True
+FEATURES: dict[str, str] = {}
+DATASET = "dataset"
+FILES = "files.json"
+
+
+@dataclass(kw_only=True)
+class Config(StageConfig):
+    """Keys of a publish step."""
+
+    title: str = option("The dataset's name in its card; by default the run's.", "")
+    description: str = option("One paragraph for the card.", "")
+    licences: list[str] = option(
+        "Publish only rows under these licences (rows that have one); all when empty.", default_factory=list
+    )
+    rows_per_file: int = option("Rows of one Parquet file.", 50_000)
+    hub: str = option("Push the dataset to this Hub repository (user/name); no push when empty.", "")
+    private: bool = option("Make the Hub repository private.", True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rows_per_file < 1:
+            raise ValueError("rows_per_file must be at least 1")
+
+
+@dataclass
+class Published:
+    """What was written.
+
+    Attributes:
+        folder: the dataset's folder.
+        read, accepted, duplicates: rows read, published, and left out as duplicates.
+        reasons: why rows that were read were not published.
+        rows: config -> rows written.
+    """
+
+    folder: Path
+    read: int = 0
+    accepted: int = 0
+    reasons: Counter = field(default_factory=Counter)
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def totals(self) -> dict[str, Any]:
+        """The counts as a step's manifest holds them."""
+        rejected = sum(self.reasons.values())
+        return {"rows": self.read, "accepted": self.accepted, "rejected": rejected, "undecided": 0} | {
+            "reasons": dict(sorted(self.reasons.items())),
+            "facts": {},
+        }
+
+
+def facts(config: Config, context: Any) -> dict[str, Any]:
+    """The card's template, and every step above: their rejected rows are published too."""
+    above = [folder.manifest() or {} for folder in (context.run.step_folder(name) for name in _steps_above(context))]
+    return {"card": publish_card.template_sha256(), "steps": [manifest.get("fingerprint", "") for manifest in above]}
+
+
+def run(config: Config, context: Any) -> dict[str, Any]:
+    """Writes the dataset, and pushes it when the recipe names a repository. Returns the step's totals."""
+    steps = [step for step in read_run(context.run_dir) if step.name in _steps_above(context)]
+    step_dir = Path(context.step_dir)
+    published = assemble(
+        steps,
+        [folder.name for folder in context.inputs],
+        step_dir / DATASET,
+        config,
+        name=config.title or context.recipe.name,
+    )
+    write_atomic(step_dir / FILES, json.dumps(_sizes(published.folder), indent=1, sort_keys=True) + "\n")
+    if config.hub:
+        from caco_recipes.hub import push
+
+        print(push(published.folder, config.hub, private=config.private).text())
+    return published.totals()
+
+
+def intact(folder: Path) -> bool:
+    """Whether every file of the dataset is there in its size."""
+    try:
+        return _sizes(folder / DATASET) == json.loads((folder / FILES).read_text())
+    except (OSError, ValueError):
+        return False
+
+
+def where(step_dir: Path) -> str:
+    return f"dataset: {step_dir / DATASET}"
+
+
+def partial(run_dir: str | Path) -> Path:
+    """What a run has so far, as a dataset folder whose card says how far it is; for pushes while it goes on.
+
+    Raises `RunError` when no verify step has a row yet.
+    """
+    run_dir = Path(run_dir)
+    steps = read_run(run_dir)
+    inputs = [step.name for step in steps if step.stage == "verify"]
+    publishing = next((step for step in steps if step.stage == "publish"), None)
+    if publishing and publishing.inputs:
+        inputs = publishing.inputs
+    if not any(step.accepted for step in steps if step.name in inputs):
+        raise RunError(f"{run_dir}: no verified row yet, there is nothing to push; see caco status {run_dir}")
+    keys = publishing.config if publishing else {}
+    config = Config(**{key: keys[key] for key in ("title", "description", "licences") if key in keys})
+    folder = run_dir / (publishing.name if publishing else "publish") / "partial"
+    map_steps = [step for step in steps if step.stage != "publish" and step.has_rows]
+    assemble(map_steps, inputs, folder, config, name=config.title or run_dir.resolve().name, partial=True)
+    return folder
+
+
+def assemble(
+    steps: list[Step], inputs: list[str], out: Path, config: Config, name: str, partial: bool = False
+) -> Published:
+    """Writes the dataset folder `out` from a run's steps.
+
+    Args:
+        steps: all steps whose dropped rows are published, in the run's order.
+        inputs: names of the steps whose accepted rows are published.
+        out: the folder; an earlier one is replaced when the new one is whole.
+        config: the step's keys.
+        name: the dataset's name in its card.
+        partial: the run is still going; the card says so.
+
+    Raises:
+        RunError: an input step has no problems, solutions, outputs or programs in its rows.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = out.with_name(f".{out.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    published = Published(out)
+    card = publish_card.CardFacts()
+    writer = DatasetWriter(building, CONFIGS, config.rows_per_file)
+    with writer:
+        _write_accepted([step for step in steps if step.name in inputs], config, writer, published, card)
+        for step in steps:
+            _write_dropped(step, config, writer, card)
+            if step.stage == "seeds":
+                for row in rows_of(step):
+                    if _allowed(row, config.licences):
+                        card.seed(row)
+                        writer.add("seeds", complete(row, "seeds"))
+        published.rows = dict(writer.rows)
+    text = publish_card.render(
+        name=name,
+        description=config.description,
+        files={config_name: writer.files(config_name) for config_name in CONFIGS},
+        rows=published.rows,
+        sizes={config_name: writer.bytes(config_name) for config_name in CONFIGS},
+        steps=[*steps, _own_step(published)],
+        facts=card,
+        partial=partial,
+    )
+    write_atomic(building / "README.md", text)
+    _replace_folder(building, out)
+    return published
+
+
+def rows_of(step: Step, kind: str = "") -> Iterator[dict[str, Any]]:
+    """The rows of a step's finished parts, in order; `kind` is empty (accepted) or `rejected` (and undecided)."""
+    for record in finished_parts(step.folder, step.fingerprint):
+        for batch in pq.ParquetFile(step.folder.part(record.index, kind)).iter_batches():
+            yield from batch.to_pylist()
+
+
+def _write_accepted(
+    steps: Iterable[Step], config: Config, writer: DatasetWriter, published: Published, card: publish_card.CardFacts
+) -> None:
+    seen: set[str] = set()
+    members: list[tuple[str, str, str, str]] = []
+    for step in steps:
+        _check_columns(step)
+        for row in rows_of(step):
+            published.read += 1
+            made = default_row(row)
+            reason = ""
+            allowed = _allowed(row, config.licences)
+            if not allowed:
+                reason = "bad_row:licence"
+            elif column := missing(made):
+                reason = f"bad_row:no {column}"
+            elif made["id"] in seen:
+                reason = "duplicate:row"
+            if reason:
+                published.reasons[check_reason(reason)] += 1
+                dropped = row | {"verdict": REJECTED, "reason": reason}
+                writer.add("rejected", dropped_row(dropped, "publish", "publish", "rejected", withheld=not allowed))
+                continue
+            seen.add(made["id"])
+            published.accepted += 1
+            members.append((made["family_id"] or made["id"], made["id"], made["domain"], made["source"]))
+            card.published(made)
+            writer.add("default", made)
+    for family in family_rows(members):
+        writer.add("families", family)
+
+
+def _write_dropped(step: Step, config: Config, writer: DatasetWriter, card: publish_card.CardFacts) -> None:
+    for row in rows_of(step, "rejected"):
+        target = "undecided" if row["verdict"] == UNDECIDED else "rejected"
+        card.receipts(row.get("lineage") or "")
+        writer.add(
+            target, dropped_row(row, step.name, step.stage, target, withheld=not _allowed(row, config.licences))
+        )
+
+
+def _check_columns(step: Step) -> None:
+    for path in step.folder.accepted_files()[:1]:
+        lacking = [column for column in NEEDED.values() if column not in pq.read_schema(path).names]
+        if lacking:
+            raise RunError(
+                f"publish reads {step.name}, whose rows have no {', '.join(lacking)}: "
+                "name a verify step under input (it has problems, solutions, outputs and programs)"
+            )
+
+
+def _allowed(row: dict[str, Any], licences: list[str]) -> bool:
+    return not licences or not row.get("licence") or row["licence"] in licences
+
+
+def _steps_above(context: Any) -> list[str]:
+    names = []
+    for step in context.run.steps:
+        if step.name == context.step.name:
+            break
+        if not step.whole_run:
+            names.append(step.name)
+    return names
+
+
+def _own_step(published: Published) -> Step:
+    sums = published.totals()
+    reasons = sums.pop("reasons")
+    sums.pop("facts")
+    folder = None  # it has no parts
+    return Step(
+        name="publish",
+        stage="publish",
+        version=VERSION,
+        folder=folder,
+        inputs=[],
+        config={},
+        complete=True,
+        reasons=reasons,
+        counts={},
+        seconds=None,
+        **sums,
+    )
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _replace_folder(new: Path, target: Path) -> None:
+    """`new` takes the place of `target`. A folder can't be replaced in one call: the old one steps aside first."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(new, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def dataset_sha256(folder: Path) -> str:
+    """sha256 over the names and contents of a dataset folder's files: equal for equal datasets."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
