@@ -42,7 +42,7 @@ VERSION = 1
 WHOLE_RUN = True
 FEATURES: dict[str, str] = {}
 DATASET = "dataset"
-FILES = "files.json"
+FILES = ".files"  # not *.json: whoever trains on the step takes JSON files beside the parts for rows
 
 
 @dataclass(kw_only=True)

@@ -13,7 +13,7 @@ ROW_GROUP = 1000  # small enough that a viewer reads a page of rows, large enoug
 
 
 class DatasetWriter:
-    """`data/CONFIG/train-00000.parquet` and so on; use it as a context manager.
+    """`data/train-00000.parquet` (default config), `CONFIG/train-00000.parquet` (the others); a context manager.
 
     Args:
         folder: made here; the caller moves it to its place when everything is written.
@@ -74,7 +74,7 @@ class DatasetWriter:
             self._close_file(config)
 
     def _next_file(self, config: str) -> None:
-        name = f"data/{config}/train-{len(self._files[config]):05d}.parquet"
+        name = f"{'data' if config == 'default' else config}/train-{len(self._files[config]):05d}.parquet"
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         self._files[config].append(name)

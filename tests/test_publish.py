@@ -87,7 +87,7 @@ def test_the_same_run_gives_the_same_bytes_whatever_the_shards(run, tmp_path):
 
 def test_rows_are_split_over_files(run, tmp_path):
     published = assemble(read_run(run), ["verify"], tmp_path / "d", Config(rows_per_file=50), name="made")
-    sizes = [pq.read_metadata(path).num_rows for path in sorted((tmp_path / "d/data/default").glob("*.parquet"))]
+    sizes = [pq.read_metadata(path).num_rows for path in sorted((tmp_path / "d/data").glob("*.parquet"))]
     assert sizes[:-1] == [50] * (len(sizes) - 1) and sum(sizes) == published.accepted and len(sizes) > 2
 
 
