@@ -59,7 +59,7 @@ def run(config: Config, context: Any) -> dict[str, int]:
     context.release_engines()
     step_dir = Path(context.step_dir)
     _drop_other_work(step_dir, context)
-    words = command(config, context.run_dir, step_dir, [folder.folder for folder in context.inputs])
+    words = command(config, context.run_dir, step_dir, [_rows_of(folder.folder) for folder in context.inputs])
     print(f"{context.step.name}: {shlex.join(words)}", file=sys.stderr, flush=True)
     code = subprocess.run(words).returncode
     if code in (-2, 130):
@@ -70,6 +70,11 @@ def run(config: Config, context: Any) -> dict[str, int]:
         )
     rows = sum((folder.manifest() or {}).get("totals", {}).get("accepted", 0) for folder in context.inputs)
     return {"rows": rows, "accepted": rows}
+
+
+def _rows_of(step_dir: Path) -> Path:
+    """Where a step's training rows lie: a publish step holds a dataset folder, any other its parts."""
+    return step_dir / "dataset" if (step_dir / "dataset").is_dir() else step_dir
 
 
 def _drop_other_work(step_dir: Path, context: Any) -> None:
