@@ -88,7 +88,7 @@ def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[st
         rule = ""
         answer = expected[position] or ""
         if verdict == ACCEPTED and config.check_answer and answer:
-            decided = resources.grader.grade_output(result.output, answer)
+            decided = resources.grader.grade(answer, result.output, kind="typed", policy="rounding")
             verdict, reason, rule = decided.verdict, decided.reason, decided.rule
         program = result.program_sha256
         row_id = program[: identity.ID_DIGITS] if program else identity.draft_id(batch["code"][position])
