@@ -30,7 +30,9 @@ def dataset(run, tmp_path):
 
 def rows_of(folder, config="default"):
     return [
-        row for path in sorted((folder / "data" / config).glob("*.parquet")) for row in pq.read_table(path).to_pylist()
+        row
+        for path in sorted((folder / ("data" if config == "default" else config)).glob("*.parquet"))
+        for row in pq.read_table(path).to_pylist()
     ]
 
 
