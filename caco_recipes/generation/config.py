@@ -1,7 +1,7 @@
 """The configuration of a generation engine, as it stands in a recipe under `engines:`."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(kw_only=True)
@@ -22,8 +22,24 @@ class EngineConfig:
     gpu_memory_utilization: float = field(default=0.9, metadata={"help": "vllm: share of GPU memory to take."})
     base_url: list[str] = field(default_factory=list, metadata={"help": "openai: one or more server addresses."})
     api_key_env: str = field(default="OPENAI_API_KEY", metadata={"help": "openai: variable that holds the key."})
+    endpoint: Literal["completions", "chat"] = field(
+        default="completions",
+        metadata={"help": "openai: completions takes rendered prompts; chat leaves the template to the server."},
+    )
+    tokenizer: str | None = field(
+        default=None, metadata={"help": "openai: Hub name or folder whose template renders prompts; by default model."}
+    )
+    extra_body: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "openai: further keys of each request's JSON, as the server knows them."},
+    )
     max_in_flight: int = field(default=256, metadata={"help": "Requests under way at once, at the most."})
     timeout: float = field(default=600.0, metadata={"help": "openai: seconds that one request may take."})
-    retries: int = field(default=5, metadata={"help": "openai: further tries of a failed request."})
-    chat_template: str | None = field(default=None, metadata={"help": "Jinja file that replaces the model's own."})
+    retries: int = field(default=5, metadata={"help": "openai: further tries of a request that failed on its way."})
+    server_wait: float = field(
+        default=120.0, metadata={"help": "openai: seconds to wait for a server when none answers, before giving up."}
+    )
+    chat_template: str | None = field(
+        default=None, metadata={"help": "Jinja file (or shipped name) in place of the model's own."}
+    )
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that a model repository carries."})

@@ -45,7 +45,16 @@ class Request:
     def key(self, model_identity: str) -> str:
         """sha256 (hex) over model identity, prompt, sampling parameters and sample index."""
         content = [model_identity, self.prompt, asdict(self.sampling), self.sample_index]
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def sampler_seed(self) -> int:
+        """The seed of this request's own random numbers: from seed, sample index and prompt, never from its neighbours.
+
+        53 bits, so that it survives JSON. Samples of one prompt differ, and so do different prompts under one seed.
+        """
+        content = json.dumps([self.sampling.seed, self.sample_index, self.prompt], ensure_ascii=False)
+        return int.from_bytes(hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()[:7], "big") >> 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class Completion:
         finish_reason: `stop`, `length` (cut off: not a solution), `refusal`, or `error` (see `error`).
         prompt_tokens, completion_tokens: as the engine counted them.
         error: what went wrong when `finish_reason` is `error`.
+        transient: an error that another try, or another setting of the engine, may mend: it is never stored.
         first_token_logprobs: token text -> log probability of the first generated token, when asked for.
     """
 
@@ -65,4 +75,5 @@ class Completion:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str = ""
+    transient: bool = False
     first_token_logprobs: dict[str, float] = field(default_factory=dict)
