@@ -14,10 +14,11 @@ import mpmath
 from caco_recipes.grading.syntax import App, Num, Quantity, Ratio, Sym
 
 MAX_BITS = 120_000
+MAX_TERMS = 2000
 _CONSTANTS = {"pi", "e", "i", "oo", "nan", "zoo", "..."}
 _NO_POINT = {"oo", "nan", "zoo", "..."}
 # Fixed points: real, of different sizes and signs, nothing special about them.
-_POINTS = (0.7361, 1.8713, 3.4457, 11.2339, -1.3127, 0.2179)
+_POINTS = (0.7361, -1.3127, 3.4457, 11.2339, 1.8713, 0.2179)
 _MP = mpmath.mp.clone()
 _MP.dps = 40
 
@@ -44,6 +45,9 @@ def symbols(node, found: set | None = None) -> set:
         if node.name not in _CONSTANTS:
             found.add(node.name)
     elif isinstance(node, App):
+        if node.op in ("sum", "prod"):
+            found |= symbols(node.args[0]) - {node.args[1].name} | symbols(node.args[2]) | symbols(node.args[3])
+            return found
         for arg in node.args:
             symbols(arg, found)
     elif isinstance(node, Ratio):
@@ -143,6 +147,11 @@ def exact(node, env: dict) -> Fraction:
         if any(v.denominator != 1 for v in values):
             raise NotExact
         total = Fraction((math.gcd if op == "gcd" else math.lcm)(*(v.numerator for v in values)))
+    elif op in ("sum", "prod"):
+        try:
+            total = _series(op, args, env, exact)
+        except NoValue:
+            raise NotExact from None
     elif op == "Mod" and len(args) == 2:
         total = exact(args[0], env) % exact(args[1], env)
     else:
@@ -267,10 +276,12 @@ def approximate(node, env: dict, field):
     if not isinstance(node, App):
         raise NoValue(type(node).__name__)
     op, args = node.op, node.args
+    if op in ("sum", "prod"):
+        return _series(op, args, env, lambda body, inner: approximate(body, inner, field))
     if op in ("^", "root"):
         return _power(op, args, env, field)
     if op in _TRIG and _has_degrees(args[0]):
-        x = approximate(args[0], env, field) * field.pi / 180
+        x = approximate(args[0], {**env, "°": Fraction(1, 180)}, field)
         return field.call(op, x) if op in _DIRECT else 1 / field.call(_RECIPROCAL[op], x)
     values = [approximate(arg, env, field) for arg in args]
     first = values[0]
@@ -287,7 +298,7 @@ def approximate(node, env: dict, field):
     if op == "pct":
         return first / 100
     if op == "deg":
-        return first
+        return first * field.pi * field.number(env["°"]) if "°" in env else first
     if op == "abs":
         return abs(first)
     if op in _DIRECT:
@@ -336,6 +347,24 @@ def approximate(node, env: dict, field):
     if op in ("erf", "erfc", "zeta", "conjugate", "arg") and field is _Precise:
         return getattr(_MP, op)(first)
     raise NoValue(op)
+
+
+def _series(op: str, args: list, env: dict, value):
+    """A finite sum or product with constant bounds, term by term."""
+    body, index, low, high = args
+    try:
+        start, stop = exact(low, env), exact(high, env)
+    except NotExact:
+        raise NoValue(op) from None
+    if start.denominator != 1 or stop.denominator != 1 or stop - start > MAX_TERMS:
+        raise NoValue(op)
+    total = None
+    for k in range(int(start), int(stop) + 1):
+        term = value(body, {**env, index.name: Fraction(k)})
+        total = term if total is None else total + term if op == "sum" else total * term
+    if total is None:
+        return Fraction(op == "prod")
+    return total
 
 
 def _power(op: str, args: list, env: dict, field):
@@ -432,7 +461,9 @@ def _same_constant(left, right) -> bool | None:
     except NotExact:
         pass
     except ZeroDivisionError:
-        return None
+        return left == right
+    except NoValue:
+        return _decide_unknown(left, right)
     try:
         a, b = approximate(left, {}, _Doubles), approximate(right, {}, _Doubles)
         if not _finite(a) or not _finite(b):

@@ -5,6 +5,7 @@ can't tell is `undecided`; `slow=True` and `Grader` then ask math-verify in a pr
 """
 
 import re
+from fractions import Fraction
 
 from caco_recipes.grading.evaluate import same_number
 from caco_recipes.grading.lexer import lex
@@ -13,13 +14,17 @@ from caco_recipes.grading.numbers import plain_number
 from caco_recipes.grading.parser import parse
 from caco_recipes.grading.structure import rounds_to, same, same_words
 from caco_recipes.grading.syntax import Num, Seq, Text, Unreadable
-from caco_recipes.grading.words import plain_words, word_key
+from caco_recipes.grading.words import clock, number_word, plain_words, word_key
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED, Verdict
 
 GRADER_VERSION = "1"
 KINDS = ("answer", "program", "typed")
 POLICIES = ("exact", "rounding")
 _COMMAND = re.compile(r"\\(?!text|mbox|mathrm)[A-Za-z]+")
+_OPTION = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*\(?([A-E])\)?\s*\}?\Z")
+_DESCRIBED = re.compile(
+    r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(([A-E])\)\s*\}?\s*\S|([A-E])\s*[.):]\s*\S)"
+)
 # What a pair is called when our tiers can't read it and the slow one wasn't asked.
 UNREAD = "infrastructure:unreadable_answer"
 
@@ -116,14 +121,49 @@ def _structure(gold: str, pred: str, kind: str, policy: str) -> Verdict:
         return _NO_GOLD
     if left == right:
         return _accepted("text")
-    program = kind == "program"
-    return compare_cleaned(left, right, program, policy)
+    if ":" in left and ":" in right:
+        same_time = _same_clock(left, right)
+        if same_time is not None:
+            return _accepted("clock") if same_time else _rejected("clock")
+    letter = _same_option(left, right)
+    if letter is not None:
+        return _accepted("option") if letter else _rejected("option")
+    return compare_cleaned(left, right, kind == "program", policy, "\\" in gold, "\\" in pred)
 
 
-def compare_cleaned(left: str, right: str, program: bool, policy: str) -> Verdict:
+def _same_clock(left: str, right: str) -> bool | None:
+    """Two clock times, at least one with a.m., p.m. or seconds; None if they aren't."""
+    a, b = clock(left), clock(right)
+    if a is None or b is None or not (a[1] or b[1] or left.count(":") != right.count(":")):
+        return None
+    if a[1] == b[1] or a[0] >= 12 * 3600 or b[0] >= 12 * 3600:
+        if a[1] != b[1] and (a[0] - b[0]) % (12 * 3600) == 0 and min(a[0], b[0]) > 0:
+            return a[0] == b[0] or (a[0] if not a[1] else b[0]) < 12 * 3600 + 3600
+        return a[0] == b[0]
+    return a[0] == b[0]
+
+
+def _same_option(left: str, right: str) -> bool | None:
+    """An option's letter against a letter with its text ("C" and "(C) 12"), or in small; None for anything else."""
+    for gold, pred in ((left, right), (right, left)):
+        letter = _OPTION.match(gold)
+        if letter is None:
+            continue
+        name = letter.group(1)
+        if len(pred) == 1 and pred.isalpha():
+            return pred.upper() == name if pred.islower() and gold is left and name != "E" else None
+        described = _DESCRIBED.match(pred)
+        if described is not None:
+            return (described.group(1) or described.group(2)) == name
+    return None
+
+
+def compare_cleaned(
+    left: str, right: str, program: bool, policy: str, gold_latex: bool = False, pred_latex: bool = False
+) -> Verdict:
     """The structure and word tiers on cleaned texts."""
-    gold = _read(left, False)
-    pred = _read(right, program)
+    gold = _read(left, False, gold_latex)
+    pred = _read(right, program, pred_latex)
     if gold is not None and pred is not None:
         verdict = same(gold, pred, policy)
         if verdict is False:
@@ -157,9 +197,12 @@ def compare_trees(gold, pred: str, policy: str) -> Verdict:
     return _accepted("structure") if verdict else _rejected("structure")
 
 
-def _read(text: str, program: bool):
+def _read(text: str, program: bool, latex: bool = False):
+    counted = number_word(text) if text[:1].isalpha() and len(text) < 20 else None
+    if counted is not None:
+        return Num(Fraction(counted))
     try:
-        return parse(text, program)
+        return parse(text, program, True, latex)
     except Unreadable:
         return None
 
@@ -217,6 +260,9 @@ def _unread(left: str, right: str, gold, pred) -> Verdict:
     if word_key(left) == word_key(right):
         return _accepted("words")
     gold_prose, pred_prose = _prose(left, gold), _prose(right, pred)
+    for node, text, prose in ((gold, right, pred_prose), (pred, left, gold_prose)):
+        if node is not None and prose and len(text) < 60 and same(node, Text(text)):
+            return _accepted("words")
     if gold_prose and pred_prose:
         return _text_mismatch(left, right)
     if gold_prose or pred_prose:

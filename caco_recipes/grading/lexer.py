@@ -48,7 +48,7 @@ _COMMANDS = {
     "le": "<=", "leq": "<=", "leqslant": "<=", "leqq": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "geqq": ">=", "lt": "<",
     "gt": ">", "ne": "!=", "neq": "!=", "approx": "~", "simeq": "~", "thickapprox": "~", "approxeq": "~", "doteq": "~",
     "cong": "~", "sim": "~", "in": "in", "cup": "union", "bigcup": "union", "cap": "inter", "bigcap": "inter", "setminus": "minus",
-    "backslash": "minus", "infty": "oo", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lVert": "||", "rVert": "||",
+    "backslash": "minus", "infty": "oo", "lvert": "|", "rvert": "|", "vert": "|", "mid": "mid", "lVert": "||", "rVert": "||",
     "Vert": "||", "lfloor": "lfloor", "rfloor": "rfloor", "lceil": "lceil", "rceil": "rceil", "langle": "<(", "rangle": ")>",
     "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")", "frac": "frac", "sqrt": "sqrt",
     "binom": "binom", "circ": "deg", "degree": "deg", "degrees": "deg", "prime": "'", "land": "&", "wedge": "&", "lor": "or",
@@ -165,6 +165,13 @@ def _word(text: str, value: str, start: int, space: bool, tokens: list, python: 
         tokens.append(("func", value, space, start))
     elif value in GREEK:
         tokens.append(("sym", _GREEK_SAME.get(value, value), space, start))
+    elif (
+        (name := _NAME_TAIL.match(text, start))
+        and name.group() in PYTHON_CALLS
+        and text[name.end() : name.end() + 1] == "("
+    ):
+        tokens.append(("func", name.group(), space, start))
+        return name.end()
     elif value in PYTHON_CALLS and text[end : end + 1] in ("(", ".", "'"):
         if value == "Interval" and text[end : end + 1] == ".":
             for tail in (".open", ".Lopen", ".Ropen"):
@@ -225,6 +232,8 @@ def _command(text: str, name: str, start: int, pos: int, space: bool, tokens: li
         tokens.append(("op", "set" + content.strip(), space, start))
     elif name in ("dots", "ldots", "cdots", "hdots"):
         tokens.append(("sym", "...", space, start))
+    elif name in ("sum", "prod"):
+        tokens.append(("op", name, space, start))
     elif name == "begin":
         return _environment(text, start, pos, space, tokens)
     elif name in ("not",):

@@ -71,6 +71,15 @@ _TINY_SPACE = re.compile(r"(?<!\\)\\[,;:> !]")
 _SUPER_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUB_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉ₙ]+")
 _SQUARE_UNIT = re.compile(r"(?<=[\d\s.])([kcdm]?m|ft|in|yd|mi)([²³])")
+_LEAD_WORDS = re.compile(
+    r"\A(?:(?:approximately|about|approx\.?|around|roughly|nearly|exactly|(?:the )?(?:final )?answer(?: is|:))\s+|=\s*(?!=))",
+    re.I,
+)
+_NUMBER_ROW = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+\Z", re.A)
+_COMPOUND_UNIT = re.compile(
+    r"(?<=[\d}])\s+((?:[kcm]?m|ft|mi|k?g|J|N|mol|rad|C|V|W|A|K|L|s)(?:\s?[/·*]\s?\(?(?:s(?:ec)?|min|hr?|k?g|mol|[kc]?m|K|C|L)"
+    r"(?:\^\{?-?\d\}?)?\)?)+)\Z"
+)
 _CURRENCY = re.compile(
     r"\\\$|[€£¥₹]|\\(?:euro|pounds|yen)(?![A-Za-z])|\b(?:US|CA|AU)\$|(?<![A-Za-z])(?:USD|EUR|GBP)(?![A-Za-z])"
 )
@@ -143,8 +152,15 @@ def clean(text: str) -> str:
     text = _ENDS.sub("", _LEADS.sub("", text.strip()))
     if text.endswith(".") and not text.endswith(".."):
         text = text[:-1].rstrip()
+    if text[:2] == "**" or text[:1] == "`":
+        text = _unwrap(text)
+    text = _LEAD_WORDS.sub("", text)
     if _PLAIN.match(text):
-        return _SPACE_GROUPS.sub(_ungroup_digits, text) if " " in text else text
+        if _NUMBER_ROW.match(text) and not _SPACE_GROUPS.fullmatch(text):
+            return text.replace(" ", ",")
+        if " " not in text:
+            return text
+        return _COMPOUND_UNIT.sub(r"\\text{\1}", _SPACE_GROUPS.sub(_ungroup_digits, text))
     for pattern, escape in _CONTROL:
         text = pattern.sub(escape, text)
     if "\\\\" in text and "\\begin" not in text.replace("\\\\begin", ""):
@@ -174,6 +190,7 @@ def clean(text: str) -> str:
     )
     if "\\" in text:
         text = _TINY_SPACE.sub(lambda m: "" if m.group() == "\\!" else " ", text)
+    text = _COMPOUND_UNIT.sub(r"\\text{\1}", text)
     text = text.replace("$", " $ ") if text.count("$") > 1 else text
     text = _SPACE_GROUPS.sub(_ungroup_digits, text)
     text = _ENDS.sub("", text.strip())

@@ -215,6 +215,9 @@ class _Parser:
         """Juxtaposition: a product, a mixed number, or a spelled unit of one letter."""
         start = self.at
         kind, value, space, _ = self.peek()
+        if value == "{" and self.peek(1)[0] == "word" and self.peek(2)[1] == "}" and is_unit(self.peek(1)[1]):
+            self.at += 3
+            return Quantity(left, self.tokens[start + 1][1])
         right = self.power()
         whole = isinstance(left, Num) and not left.places and left.value.denominator == 1
         if whole and kind == "op" and value == "frac" and isinstance(right, App) and right.op == "/":
@@ -235,7 +238,7 @@ class _Parser:
             bottom = number(self.peek(1)[1])
             if (
                 self.tokens[start - 1][0] == "num"
-                and 0 < right.value < bottom.value
+                and 0 <= right.value < bottom.value
                 and not right.places
                 and not bottom.places
             ):
@@ -484,6 +487,8 @@ class _Parser:
             return App("binomial", [top, self.argument()])
         if value in ("sqrt", "cbrt"):
             return self.radical(value)
+        if value in ("sum", "prod"):
+            return self.series(value)
         if value in ("lfloor", "lceil"):
             inner = self.sum()
             self.expect("r" + value[1:])
@@ -510,6 +515,20 @@ class _Parser:
             return self.atom()
         raise Unreadable(f"unexpected {value!r}")
 
+    def series(self, value: str):
+        """`\\sum_{k=1}^{n} body`: body, index, bounds."""
+        self.expect("_")
+        self.expect("{")
+        index = self.atom()
+        self.expect("=")
+        low = self.sum()
+        self.expect("}")
+        self.expect("^")
+        high = self.group() if self.is_op("{") else self.atom()
+        if not isinstance(index, Sym):
+            raise Unreadable("index of a sum")
+        return App(value, [self.product(), index, low, high])
+
     def radical(self, value: str):
         degree = Num(Fraction(3 if value == "cbrt" else 2))
         if self.is_op("[") and value == "sqrt":
@@ -533,10 +552,24 @@ class _Parser:
             )
         if opener in ("{", "\\{") and self.looks_like_dict():
             return self.dictionary(closers)
-        node = self.items()
+        start = self.at
+        if opener in ("\\{", "{"):
+            self.bars = 1  # a bar may be the "such that" of \{x | x > 3\}
+            try:
+                node = self.items()
+                self.bars = 0
+                if self.is_op("|", "mid", ":"):
+                    condition = self.set_builder()
+                    self.bars = bars
+                    return condition
+            except Unreadable:
+                node = None
+            if node is None or not self.is_op(*closers):
+                self.at, self.bars = start, 0
+                node = self.items()
+        else:
+            node = self.items()
         self.bars = bars
-        if opener == "\\{" and self.is_op("|", ":"):
-            return self.set_builder(node)
         if self.at >= len(self.tokens):
             close = closers[0]  # an unclosed bracket at the end of the text
         else:
@@ -552,7 +585,7 @@ class _Parser:
             opener, close = "\\{", "\\}"
         return Seq(opener, "\\}" if close == "}" else close, node.items, "printed" if self.program else "")
 
-    def set_builder(self, node):
+    def set_builder(self):
         """`\\{x | x > 3\\}` stands for its condition."""
         self.take()
         condition = self.items()
@@ -827,19 +860,20 @@ def parse_tokens(tokens: list[tuple], program: bool):
 
 
 _PYTHON = re.compile(
-    r"\*\*|\*|\b(?:sqrt|Matrix|Fraction|Rational|exp|log|Eq|Interval|FiniteSet|Union|pi)\b(?<!\\pi)|\A\[.*\]\Z|'|\AE\Z"
+    r"\*\*|\*|\b(?:sqrt|Matrix|Fraction|Rational|exp|log|Eq|Interval|FiniteSet|Union|pi)\b(?<!\\pi)|\A\[.*, .*\]\Z|'"
 )
 
 
 @lru_cache(maxsize=65536)
-def parse(text: str, program: bool = False, thousands: bool = True):
-    """The tree of one answer, `text` cleaned before. `program` reads it as Python prints values.
+def parse(text: str, program: bool = False, thousands: bool = True, latex: bool = False):
+    """The tree of one answer, `text` cleaned before. `program` reads it as Python prints values; `latex` says that the text
+    had LaTeX in it before it was cleaned, so that a bracket isn't a Python list.
 
     Raises `Unreadable` when the text isn't in the language of answers.
     """
     if len(text) > 4000:
         raise Unreadable("too long")
-    python = program or ("\\" not in text and _PYTHON.search(text) is not None)
+    python = program or (not latex and "\\" not in text and _PYTHON.search(text) is not None)
     try:
         return parse_tokens(lex(text, thousands), python)
     except RecursionError:

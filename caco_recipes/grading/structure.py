@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import islice
 
 from caco_recipes.grading.evaluate import NoValue, proportional, same_value, symbols
-from caco_recipes.grading.regions import region, same_region
+from caco_recipes.grading.regions import is_infinite, region, same_region
 from caco_recipes.grading.syntax import App, Based, Mat, Num, Quantity, Ratio, Rel, Seq, SetOp, Sym, Text
 from caco_recipes.grading.words import compare_units, is_percent, plain_words, word_key
 
@@ -61,7 +61,7 @@ def _settle_relation(node: Rel):
     ops, sides = list(node.ops), list(node.sides)
     if "~" in ops:  # "x = 1/3 ≈ 0.33": what stands before the approximation, unless that is only a name
         cut = ops.index("~")
-        if cut > 0 and all(op == "=" for op in ops[:cut]):
+        if (cut > 0 or not is_name(sides[0])) and all(op == "=" for op in ops[:cut]):
             ops, sides = ops[:cut], sides[: cut + 1]
         else:
             ops = ["=" if op == "~" else op for op in ops]
@@ -290,7 +290,13 @@ def _same(a, b, policy: str, depth: int) -> bool | None:
 
 
 def _same_scalar(a, b, policy: str) -> bool | None:
+    if is_infinite(a) or is_infinite(b):
+        return _same_infinite(a, b)
     a, b = _same_imaginary(a, b)
+    if isinstance(a, App) and isinstance(b, App) and a.op == b.op and a.op in ("sum", "prod"):
+        if all(same_value(x, y) for x, y in zip(a.args[2:], b.args[2:], strict=True)):
+            return same_value(a.args[0], _rename(b.args[0], b.args[1].name, a.args[1].name)) or same_value(a, b)
+        return same_value(a, b)
     verdict = same_value(a, b)
     if verdict:
         return True
@@ -317,6 +323,15 @@ def _same_scalar(a, b, policy: str) -> bool | None:
     return verdict
 
 
+def _same_infinite(a, b) -> bool:
+    signs = []
+    for node in (a, b):
+        if not is_infinite(node):
+            return False
+        signs.append(isinstance(node, App) and node.op == "neg")
+    return signs[0] == signs[1]
+
+
 def _same_imaginary(a, b):
     """`1 + I` as sympy prints it against `1 + i`, where only one side uses the capital."""
     try:
@@ -325,6 +340,8 @@ def _same_imaginary(a, b):
         return a, b
     if ("I" in left) != ("I" in right):
         a, b = _rename(a, "I", "i"), _rename(b, "I", "i")
+    if ("E" in left) != ("E" in right) and _mentions(a if "E" in right else b, "e"):
+        a, b = _rename(a, "E", "e"), _rename(b, "E", "e")
     if ("j" in left) != ("j" in right) and _mentions(a if "j" in right else b, "i"):
         a, b = _rename(a, "j", "i"), _rename(b, "j", "i")
     return a, b
@@ -680,7 +697,13 @@ def _same_record(left: list, right: list, policy: str, depth: int) -> bool:
     return True
 
 
+def _label(node) -> str:
+    return node.name if isinstance(node, Sym) else node.text
+
+
 def _same_name(a, b) -> bool:
+    if isinstance(a, Text | Sym) and isinstance(b, Text | Sym):
+        return _label(a) == _label(b)
     if a == b:
         return True
     if isinstance(a, App) and isinstance(b, App) and _is_application(a) and _is_application(b):

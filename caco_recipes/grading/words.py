@@ -41,7 +41,7 @@ for _dimension, _table in {
                "qt quart quarts": 0.946352946, "pt pint pints": 0.473176473, "cup cups": 0.2365882365},
     "money": {"dollar dollars usd bucks": 1, "cent cents": 0.01},
     "angle": {"degree degrees deg": 1},
-    "speed": {"mph": 1, "kph kmh": 0.621371192237334},
+
     "energy": {"j joule joules": 1, "kj kilojoule kilojoules": 1000, "ev": 1.602176634e-19},
     "power": {"w watt watts": 1, "kw kilowatt kilowatts": 1000}, "force": {"n newton newtons": 1}, "frequency": {"hz hertz": 1, "khz kilohertz": 1000},
     "voltage": {"v volt volts": 1}, "current": {"a amp amps ampere amperes": 1}, "pressure": {"pa pascal pascals": 1, "kpa": 1000, "atm": 101325},
@@ -55,6 +55,8 @@ _GENERIC = {"unit", "units", "sq", "square", "cubic", "squared", "cubed", "of", 
 _SHORT_UNITS = {"cm", "mm", "km", "kg", "mg", "ml", "mL", "ft", "in", "hr", "hrs", "lb", "lbs", "oz", "mi", "yd", "Hz", "eV", "MeV", "TeV", "GeV",
                 "kW", "kJ", "mph", "sec", "min", "mins", "pm", "am", "cc", "sq", "mol", "atm", "kPa", "Pa", "kHz", "MHz", "rad", "nm", "ms", "dm",
                 "deg", "gal", "yr", "yrs", "L", "kN", "mW", "cal", "ohm", "ohms", "rpm", "dB", "K"}  # fmt: skip
+_SPEEDS = {"mph": "mi/h", "kph": "km/h", "kmh": "km/h", "kmph": "km/h"}
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:([ap])\.?\s?m\.?)?\Z", re.I)
 _PERCENT = {"percent", "percentage", "percents", "pct", "per cent", "percentage points"}
 _SPACE = re.compile(r"[\s~]+")
 _PUNCT = re.compile(r"[^\w\s+\-*/=<>%.]|(?<!\d)\.|\.(?!\d)")
@@ -76,6 +78,19 @@ def number_word(text: str) -> int | None:
 def is_unit(word: str) -> bool:
     """Whether a bare word of two letters or more is a unit."""
     return word in _SHORT_UNITS or (len(word) >= 2 and word.lower() in _UNITS)
+
+
+def clock(text: str) -> tuple[int, bool, bool] | None:
+    """A clock time: (seconds since midnight as written, has a.m. or p.m., is p.m.)."""
+    match = _CLOCK.match(re.sub(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}", r"\1", text).strip())
+    if match is None:
+        return None
+    hours, minutes, seconds, half = int(match[1]), int(match[2]), int(match[3] or 0), (match[4] or "").lower()
+    if hours > 24 or minutes > 59 or seconds > 59 or (half and not 1 <= hours <= 12):
+        return None
+    if half:
+        hours = hours % 12 + (12 if half == "p" else 0)
+    return hours * 3600 + minutes * 60 + seconds, bool(half), half == "p"
 
 
 def is_percent(unit: str) -> bool:
@@ -132,6 +147,7 @@ def _dimension(unit: str) -> tuple[tuple, float] | None:
     for word, value in (("square", 2), ("sq.", 2), ("sq", 2), ("cubic", 3)):
         if text.startswith(word + " "):
             text, power = text[len(word) :].strip(), value
+    text = _SPEEDS.get(text, text)
     text = text.replace(" per ", "/").replace(" squared", "^2").replace(" cubed", "^3")
     factor, key = 1.0, {}
     for i, part in enumerate(text.split("/")):
