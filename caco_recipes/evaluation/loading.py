@@ -28,6 +28,7 @@ class Problem:
 
     Attributes:
         benchmark, id: together they name the item in every log.
+        kind, paper_rule: how it is graded, as `Benchmark` says.
         problem: the question as the data set has it.
         answer: the gold as text; several golds of one item are joined by commas (OlympiadBench has them so already).
         gold: the gold as the file holds it (number, bool, list, text), for rules that go by type.
@@ -45,6 +46,8 @@ class Problem:
     id: str
     problem: str
     answer: str
+    kind: str = "answer"
+    paper_rule: str = "qwen"
     gold: Any = None
     choices: tuple[str, ...] = ()
     answer_type: str = ""
@@ -118,6 +121,7 @@ def load(
 def _problems(benchmark: Benchmark, rows: Iterator[dict[str, Any]], where: str) -> Iterator[Problem]:
     """Rows in our own fields or the Hub's -> problems. The first row tells which of the two they are."""
     ours: bool | None = None
+    with_ids = False  # whether the first row has an id: then every row must
     for number, row in enumerate(rows, 1):
         if BAD_LINE in row:
             raise BenchmarkError(f"{where}, row {number}: not a JSON object")
@@ -127,7 +131,8 @@ def _problems(benchmark: Benchmark, rows: Iterator[dict[str, Any]], where: str) 
             fields = row if ours else benchmark.from_hub(row)
             if fields is None:
                 continue
-            yield _problem(benchmark, fields, number)
+            with_ids = with_ids or (number == 1 and fields.get(benchmark.id_columns[-1]) is not None)
+            yield _problem(benchmark, fields, number, with_ids)
         except KeyError as error:
             known = ", ".join(map(str, row))
             raise BenchmarkError(
@@ -137,14 +142,14 @@ def _problems(benchmark: Benchmark, rows: Iterator[dict[str, Any]], where: str) 
             raise BenchmarkError(f"{where}, row {number}: not a row of {benchmark.title}: {error}") from None
 
 
-def _problem(benchmark: Benchmark, fields: dict[str, Any], number: int) -> Problem:
+def _problem(benchmark: Benchmark, fields: dict[str, Any], number: int, with_ids: bool) -> Problem:
     problem, gold = fields["problem"], fields["answer"]
     if not isinstance(problem, str) or not problem.strip():
         raise ValueError("the problem is empty")
     if gold is None:
         raise ValueError("the answer is null")
     id_parts = [fields.get(column) for column in benchmark.id_columns]
-    if all(part is None for part in id_parts):
+    if not with_ids and all(part is None for part in id_parts):
         id_parts = [number - 1]  # a Hub schema without ids: the position
     elif any(part is None for part in id_parts):
         raise KeyError(benchmark.id_columns[id_parts.index(None)])
@@ -159,7 +164,9 @@ def _problem(benchmark: Benchmark, fields: dict[str, Any], number: int) -> Probl
         benchmark=benchmark.name,
         id="/".join(str(part) for part in id_parts),
         problem=problem,
-        answer=_gold_text(gold),
+        answer=gold_text(gold),
+        kind=benchmark.kind,
+        paper_rule=benchmark.paper_rule,
         gold=gold,
         choices=choices,
         answer_type=str(fields.get("answer_type") or ""),
@@ -173,7 +180,8 @@ def _problem(benchmark: Benchmark, fields: dict[str, Any], number: int) -> Probl
     )
 
 
-def _gold_text(gold: Any) -> str:
+def gold_text(gold: Any) -> str:
+    """A gold of any JSON type as the text that graders read."""
     if isinstance(gold, str):
         return gold
     if isinstance(gold, list | tuple) and all(isinstance(item, str) for item in gold):

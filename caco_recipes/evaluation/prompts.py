@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from caco_recipes.evaluation.benchmarks import BENCHMARKS
 from caco_recipes.evaluation.choices import show_options
 from caco_recipes.evaluation.loading import Problem
 from caco_recipes.identity import sha256_text
@@ -47,13 +46,12 @@ def fill(name: str, **values: str) -> str:
 
 def question_template(problem: Problem, frame: str) -> str:
     """Which template puts the question; empty for plain mathematics, where the problem is the question."""
-    benchmark = BENCHMARKS[problem.benchmark]
-    if benchmark.name == "olympiadbench":
+    if problem.paper_rule == "olympiad":
         return "olympiad"
-    if benchmark.name == "korbench":
+    if problem.benchmark == "korbench":
         return "kor"
-    if benchmark.kind in ("choice", "text", "code"):
-        return benchmark.kind
+    if problem.kind in ("choice", "text", "code"):
+        return problem.kind
     # The paper's frame asks for no box: its models learned to give one. Others have to be told.
     return "boxed" if frame in ("chat", "plain") else ""
 
