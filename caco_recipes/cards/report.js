@@ -174,8 +174,9 @@ function histogram(box, title, series, axis, note) {
   series.forEach(([name, made, colour], index) => {
     shares[index].forEach((share, bin) => {
       if (!share) return;
-      const h = Math.max(1, (base - top) * (share / most)), slot = (step - 2) / series.length;
-      const rect = draw("rect", { x: bin * step + 1 + index * slot, y: base - h, width: Math.max(1, slot - (series.length > 1 ? 0.5 : 0)), height: h, rx: 1.5, fill: `var(--${colour})` });
+      const h = Math.max(1, (base - top) * (share / most)), slot = Math.min(26, (step - 2) / series.length);
+      const start = bin * step + (step - slot * series.length) / 2; // narrow bars stand in the middle of a wide bin
+      const rect = draw("rect", { x: start + index * slot, y: base - h, width: Math.max(1, slot - (series.length > 1 ? 0.5 : 0)), height: h, rx: 1.5, fill: `var(--${colour})` });
       rect.append(draw("title", {}, `${name}: ${format(made.counts[bin])} (${format(100 * share, 1)} %)`));
       svg.append(rect);
     });
