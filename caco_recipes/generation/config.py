@@ -20,6 +20,9 @@ class EngineConfig:
     max_model_len: int | None = field(default=None, metadata={"help": "Longest prompt plus answer, in tokens."})
     tensor_parallel_size: int = field(default=1, metadata={"help": "vllm: GPUs that one model is split over."})
     gpu_memory_utilization: float = field(default=0.9, metadata={"help": "vllm: share of GPU memory to take."})
+    engine_args: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "vllm: further arguments of its engine, e.g. enforce_eager: true."}
+    )
     base_url: list[str] = field(default_factory=list, metadata={"help": "openai: one or more server addresses."})
     api_key_env: str = field(default="OPENAI_API_KEY", metadata={"help": "openai: variable that holds the key."})
     endpoint: Literal["completions", "chat"] = field(

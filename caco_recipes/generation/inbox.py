@@ -54,6 +54,12 @@ class Inbox:
         with self._changed:
             return self._closed and not self._items and self._source is None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is, or may be, a request to take."""
+        with self._changed:
+            return bool(self._items) or self._source is not None
+
     def take(self, limit: int, wait: bool) -> list[Item]:
         """Up to `limit` waiting requests; with `wait`, blocks until there is one or the inbox is finished."""
         with self._changed:
