@@ -79,18 +79,20 @@ def facts(config: Config, context: Any) -> dict[str, Any]:
 
 def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[str, list]:
     """Executes the batch's programs; see the module's docstring for the columns."""
+    from caco_recipes.canonical import program_hashes
     from caco_recipes.grading import GRADER_VERSION
 
     expected = batch.get("expected_answer") or [""] * len(batch["code"])
+    results = list(resources.pool.run(batch["code"]))
+    hashes = program_hashes(resources.pool, [code if r.ok else "" for code, r in zip(batch["code"], results)])
     rows = []
-    for position, result in enumerate(resources.pool.run(batch["code"])):
+    for position, (result, program) in enumerate(zip(results, hashes)):
         verdict, reason = result.verdict, result.reason
         rule = ""
         answer = expected[position] or ""
         if verdict == ACCEPTED and config.check_answer and answer:
             decided = resources.grader.grade(answer, result.output, kind="typed", policy="rounding")
             verdict, reason, rule = decided.verdict, decided.reason, decided.rule
-        program = result.program_sha256
         row_id = program[: identity.ID_DIGITS] if program else identity.draft_id(batch["code"][position])
         lineage = identity.add_receipt(
             batch["lineage"][position],

@@ -7,6 +7,7 @@ drained between their batches, and a request that two of them want is asked once
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +68,7 @@ class Session:
         self._pump: threading.Thread | None = None
         self._refreshed = time.monotonic()
         self._checked = 0.0
+        self._counts: Counter[str] = Counter()
 
     @property
     def identity(self) -> str:
@@ -106,7 +108,21 @@ class Session:
                 new[key] = request
         if new:
             self._ask(call, new, progress, total=len(new) + len(call.answers))
+        with self._changed:
+            for completion in call.answers.values():
+                self._counts["requests"] += 1
+                self._counts["prompt_tokens"] += completion.prompt_tokens
+                self._counts["completion_tokens"] += completion.completion_tokens
         return [call.answers[key] for key, _ in wanted]
+
+    def take_counts(self) -> dict[str, int]:
+        """Requests and tokens of the answers given since the last call, whether new or from the store.
+
+        They go into the records of a run's parts, so they don't depend on what a killed run had paid for already.
+        """
+        with self._changed:
+            counts, self._counts = self._counts, Counter()
+        return dict(counts)
 
     def close(self) -> None:
         """Stops the engine, wherever it stands, and closes the store. What was answered is stored."""
