@@ -127,7 +127,7 @@ def where(step_dir: Path) -> str:
     return f"dataset: {step_dir / DATASET}"
 
 
-def partial(run_dir: str | Path) -> Path:
+def partial(run_dir: str | Path, repo_id: str = "") -> Path:
     """What a run has so far, as a dataset folder whose card says how far it is; for pushes while it goes on.
 
     Raises `RunError` when no verify step has a row yet.
@@ -142,9 +142,11 @@ def partial(run_dir: str | Path) -> Path:
         raise RunError(f"{run_dir}: no verified row yet, there is nothing to push; see caco status {run_dir}")
     keys = publishing.config if publishing else {}
     config = Config(**{key: keys[key] for key in ("title", "description", "licences") if key in keys})
+    config.hub = repo_id or str(keys.get("hub", ""))
     folder = run_dir / (publishing.name if publishing else "publish") / "partial"
     map_steps = [step for step in steps if step.stage != "publish" and step.has_rows]
-    assemble(map_steps, inputs, folder, config, name=config.title or run_dir.resolve().name, partial=True)
+    going = not all(step.complete for step in map_steps)
+    assemble(map_steps, inputs, folder, config, name=config.title or run_dir.resolve().name, partial=going)
     return folder
 
 
@@ -183,6 +185,7 @@ def assemble(
         published.rows = dict(writer.rows)
     text = publish_card.render(
         name=name,
+        repo_id=config.hub,
         description=config.description,
         files={config_name: writer.files(config_name) for config_name in CONFIGS},
         rows=published.rows,

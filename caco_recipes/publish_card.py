@@ -85,6 +85,7 @@ def template_sha256() -> str:
 def render(
     *,
     name: str,
+    repo_id: str,
     description: str,
     files: dict[str, list[str]],
     rows: dict[str, int],
@@ -97,6 +98,7 @@ def render(
 
     Args:
         name: the dataset's name.
+        repo_id: where it is pushed to, may be empty.
         description: a paragraph of the recipe's author, may be empty.
         files: config -> its files, relative to the dataset's folder; a config without any is not declared.
         rows, sizes: config -> rows and bytes.
@@ -124,6 +126,7 @@ def render(
     return environment.get_template(TEMPLATE.name).render(
         metadata=metadata,
         name=name,
+        repo_id=repo_id,
         description=description,
         version=__version__,
         rows=rows,

@@ -1,0 +1,275 @@
+"""Pushes to a real implementation of the Hub's protocol on loopback, from processes of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import localhub
+import pyarrow.parquet as pq
+import pytest
+from made_runs import make_run
+
+from caco_recipes import hub, publish
+from caco_recipes.funnel import read_run
+from caco_recipes.publish import Config, assemble
+from caco_recipes.publish_rows import CONFIGS
+from caco_recipes.run_folder import StepFolder
+
+ROOT = Path(__file__).resolve().parent.parent
+WRITE = "hf_writeSecretTokenOfTheTest0001"
+READ = "hf_readSecretTokenOfTheTest00001"
+
+PUSH = """
+import sys, json, logging
+logging.basicConfig(level=logging.DEBUG)
+from caco_recipes.hub import HubError, push
+options = json.loads(sys.argv[3])
+try:
+    print(json.dumps(vars(push(sys.argv[1], sys.argv[2], **options))))
+except HubError as error:
+    print(f"HubError: {error}", file=sys.stderr)
+    sys.exit(3)
+"""
+
+
+class LoopbackHub:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = localhub.serve(folder / "hub")
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.hub = self.server.RequestHandlerClass.hub
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def environment(self, token: str | None = WRITE) -> dict[str, str]:
+        keep = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS") if name in os.environ}
+        made = {"HF_ENDPOINT": self.address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(self.folder / "home")}
+        made |= {"HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(ROOT), "HOME": str(self.folder)}
+        return keep | made | ({"HF_TOKEN": token} if token else {})
+
+    def python(self, code: str, *arguments: object, token: str | None = WRITE, **environment: str):
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        settings = self.environment(token) | environment
+        return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=120)
+
+    def push(self, path: object, name: str, token: str | None = WRITE, env: dict | None = None, **options: object):
+        return self.python(PUSH, path, name, json.dumps(options), token=token, **(env or {}))
+
+    def pushed(self, path: object, name: str, **options: object) -> dict:
+        done = self.push(path, name, **options)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def requests(self) -> list[str]:
+        return (self.folder / "hub" / "requests.log").read_text().splitlines()
+
+    def fail(self, on: str, times: int) -> None:
+        urllib.request.urlopen(urllib.request.Request(f"{self.address}/_fail?times={times}&on={on}", method="POST"))
+
+
+@pytest.fixture
+def loopback(tmp_path):
+    made = LoopbackHub(tmp_path)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"), 200)
+
+
+@pytest.fixture
+def dataset(run, tmp_path):
+    assemble(read_run(run), ["verify"], tmp_path / "made" / "dataset", Config(rows_per_file=40), name="made")
+    return tmp_path / "made" / "dataset"
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "checkpoint-10").mkdir(parents=True)
+    (folder / "README.md").write_text("---\nlibrary_name: transformers\nlicense: apache-2.0\n---\n# A model\n")
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ")
+    (folder / "checkpoint-10" / "optimizer.pt").write_bytes(b"state")
+    (folder / "optimizer.pt").write_bytes(b"state")
+    return folder
+
+
+def test_what_was_pushed_loads_with_equal_rows_in_every_config(loopback, dataset):
+    done = loopback.pushed(dataset, "tester/rows")
+    assert done["kind"] == "dataset" and done["private"] and done["changed"]
+    script = (
+        "import json, sys; from datasets import get_dataset_config_names, load_dataset\n"
+        "names = get_dataset_config_names('tester/rows')\n"
+        "rows = {n: load_dataset('tester/rows', n, split='train').to_list() for n in names}\n"
+        "assert load_dataset('tester/rows', split='train').to_list() == rows['default']\n"
+        "json.dump(rows, open(sys.argv[1], 'w'))\n"
+    )
+    loaded = loopback.python(script, loopback.folder / "out.json")
+    assert loaded.returncode == 0, loaded.stderr[-2000:]
+    rows = json.loads((loopback.folder / "out.json").read_text())
+    assert set(rows) == set(CONFIGS)
+    for config in CONFIGS:
+        folder = dataset / ("data" if config == "default" else config)
+        local = [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+        assert rows[config] == local and local
+
+
+def test_a_repeated_push_sends_nothing_and_makes_no_commit(loopback, dataset):
+    first = loopback.pushed(dataset, "tester/rows")
+    before = len(loopback.requests())
+    second = loopback.pushed(dataset, "tester/rows")
+    assert not second["changed"] and second["commit"] == first["commit"]
+    assert not [line for line in loopback.requests()[before:] if "/lfs/" in line and line.startswith("PUT")]
+    assert not [line for line in loopback.requests()[before:] if "/commit/" in line]
+
+
+def test_a_push_is_one_commit_and_takes_away_stale_shards(loopback, run, dataset):
+    loopback.pushed(dataset, "tester/rows")
+    repo = loopback.hub.repos["datasets/tester/rows"]
+    assert len(repo["commits"]) == 2  # the Hub's own first one, and ours
+    assemble(read_run(run), ["verify"], dataset, Config(), name="made")
+    loopback.pushed(dataset, "tester/rows")
+    files = repo["commits"][repo["refs"]["main"]]["files"]
+    assert (
+        len(repo["commits"]) == 3 and "data/train-00001.parquet" not in files and "data/train-00000.parquet" in files
+    )
+
+
+def test_a_push_that_was_cut_off_goes_on_where_it_was(loopback, dataset):
+    count = len(list(dataset.rglob("*.parquet")))
+    assert count > 6
+    loopback.fail("/commit/", 50)  # everything is uploaded, then the network dies
+    broken = loopback.push(dataset, "tester/rows")
+    assert broken.returncode == 3 and "what was uploaded is not sent again" in broken.stderr
+    sent = [line for line in loopback.requests() if line.startswith("PUT /lfs/")]
+    assert len(sent) == count
+    loopback.fail("/commit/", 0)
+    loopback.pushed(dataset, "tester/rows")
+    assert [line for line in loopback.requests() if line.startswith("PUT /lfs/")] == sent
+
+
+def test_a_running_run_is_pushed_with_its_progress_and_again_when_it_ends(loopback, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    step = StepFolder(copy / "verify")
+    whole = step.manifest()
+    hidden = tmp_path / "hidden.parquet"
+    step.part(1).rename(hidden)
+    step.write_manifest(whole | {"complete": False})
+    loopback.pushed(copy, "tester/rows")
+    assert "**Unfinished.**" in _file(loopback, "README.md").decode()
+    part = _rows(loopback)
+    hidden.rename(step.part(1))
+    step.write_manifest(whole)
+    loopback.pushed(copy, "tester/rows")
+    card = _file(loopback, "README.md").decode()
+    assert "**Unfinished.**" not in card and 'load_dataset("tester/rows", split="train")' in card
+    assert 0 < part < _rows(loopback) == len(list(step.read()))
+
+
+def test_a_run_with_a_published_dataset_is_pushed_as_that(loopback, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    assemble(read_run(copy), ["verify"], copy / "publish" / "dataset", Config(), name="the published one")
+    step = StepFolder(copy / "publish")
+    step.write_manifest({"step": "publish", "stage": "publish", "complete": True, "inputs": ["verify"]})
+    loopback.pushed(copy, "tester/rows")
+    assert b"# the published one" in _file(loopback, "README.md")
+    assert not (copy / "publish" / "partial").exists()
+
+
+def test_a_model_goes_with_its_card_and_without_its_training_state(loopback, model):
+    done = loopback.pushed(model, "tester/model", private=False)
+    assert done["kind"] == "model" and not done["private"]
+    repo = loopback.hub.repos["models/tester/model"]
+    files = set(repo["commits"][repo["refs"]["main"]]["files"])
+    assert files == {".gitattributes", "README.md", "config.json", "model.safetensors"}
+
+
+def test_a_branch(loopback, model):
+    loopback.pushed(model, "tester/model", revision="try-1")
+    repo = loopback.hub.repos["models/tester/model"]
+    assert repo["refs"]["try-1"] != repo["refs"]["main"]
+
+
+@pytest.mark.parametrize(
+    ("token", "name", "message"),
+    [
+        (None, "tester/rows", "run hf auth login"),
+        ("hf_expiredButSecretToken0001", "tester/rows", "run hf auth login"),
+        (READ, "tester/rows", "may not write to tester/rows"),
+        (WRITE, "somebody/rows", "may not write to somebody/rows"),
+        (WRITE, "not a name", "no repository name"),
+    ],
+)
+def test_faults_say_what_to_do(loopback, dataset, token, name, message):
+    done = loopback.push(dataset, name, token=token)
+    assert done.returncode == 3, done.stderr[-1500:]
+    assert message in fault(done)
+    assert not token or token not in done.stdout + done.stderr
+
+
+def test_no_network(loopback, dataset):
+    done = loopback.push(dataset, "tester/rows", env={"HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert done.returncode == 3 and "can't reach http://127.0.0.1:9" in fault(done)
+    done = loopback.push(dataset, "tester/rows", env={"HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 3 and "HF_HUB_OFFLINE is set" in fault(done)
+
+
+def test_no_token_is_logged_or_sent_in_a_file(loopback, dataset, model):
+    done = loopback.push(dataset, "tester/rows")
+    assert done.returncode == 0 and WRITE not in done.stdout + done.stderr
+    for text in (WRITE, "hf_" + "a" * 34):
+        (model / "config.json").write_text(json.dumps({"note": text}))
+        done = loopback.push(model, "tester/model")
+        assert done.returncode == 3 and "config.json holds an access token" in fault(done)
+        assert text not in done.stderr
+    assert "models/tester/model" not in loopback.hub.repos
+
+
+def test_tokens_are_redacted():
+    assert hub.redacted(f"Bearer {WRITE} and hf_abcdefgh") == "Bearer hf_*** and hf_***"
+
+
+def test_folders_that_are_nothing_to_push(tmp_path, model):
+    with pytest.raises(hub.HubError, match="is not a folder"):
+        hub.push(tmp_path / "absent", "a/b")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(hub.HubError, match="neither a dataset"):
+        hub.push(tmp_path / "empty", "a/b")
+    (model / "README.md").unlink()
+    with pytest.raises(hub.HubError, match=r"no README\.md"):
+        hub.push(model, "a/b")
+    (model / "model.safetensors").unlink()
+    with pytest.raises(hub.HubError, match="no weights"):
+        hub.push(model, "a/b")
+
+
+def test_publish_names_the_repository_of_the_recipe(run, tmp_path):
+    assemble(read_run(run), ["verify"], tmp_path / "d", Config(hub="me/rows"), name="made")
+    assert 'load_dataset("me/rows", "rejected"' in (tmp_path / "d" / "README.md").read_text()
+    assert publish.intact(tmp_path) is False
+
+
+def fault(done) -> str:
+    """The one line that the push ended with (log lines of the interpreter's end may follow it)."""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("HubError: ")]
+    assert len(lines) == 1, done.stderr[-2000:]
+    return lines[0]
+
+
+def _file(loopback: LoopbackHub, name: str) -> bytes:
+    repo = loopback.hub.repos["datasets/tester/rows"]
+    return loopback.hub.blob(repo["commits"][repo["refs"]["main"]]["files"][name]["key"]).read_bytes()
+
+
+def _rows(loopback: LoopbackHub) -> int:
+    import io
+
+    return pq.read_metadata(io.BytesIO(_file(loopback, "data/train-00000.parquet"))).num_rows
