@@ -119,7 +119,12 @@ class Store:
             place = self._place(prefix)
             if place is None:
                 return None
-            payload = self._read(place, bytes.fromhex(key))
+            try:
+                payload = self._read(place, bytes.fromhex(key))
+            except FileNotFoundError:
+                self._load()  # pruned by another process: what it kept lies in another segment now
+                place = self._place(prefix)
+                payload = self._read(place, bytes.fromhex(key)) if place is not None else None
             if payload is None:
                 self._recent[prefix] = _GONE
                 return None
@@ -212,7 +217,9 @@ class Store:
         """Reads what is new in all segments but this process's own."""
         before = len(self._prefixes) + len(self._recent)
         prefixes, places = [], []
-        for path in segments(self.folder):
+        paths = segments(self.folder)
+        self._forget(self._ends.keys() - {path.name for path in paths})
+        for path in paths:
             if self._writer is not None and path.name == self._writer.name:
                 continue
             try:
@@ -230,6 +237,18 @@ class Store:
         if sum(map(len, prefixes)):
             self._merge((np.concatenate(prefixes), np.concatenate(places)))
         return len(self._prefixes) + len(self._recent) - before
+
+    def _forget(self, names: set[str]) -> None:
+        """Drops the records of segments that are gone."""
+        if not names:
+            return
+        self._merge()
+        gone = np.array([self._numbers[name] for name in names if name in self._numbers], np.uint64)
+        stay = ~np.isin(self._places >> np.uint64(_OFFSET_BITS), gone)
+        self._prefixes, self._places = self._prefixes[stay], self._places[stay]
+        for name in names:
+            del self._ends[name]
+            self._torn.pop(name, None)
 
     def _scan(self, path: Path) -> segment.Scan:
         known = self._ends.get(path.name, 0)
@@ -264,7 +283,7 @@ class Store:
             if header is not None and len(data) < segment.HEADER.size + header[1]:
                 data += os.pread(descriptor, segment.HEADER.size + header[1] - len(data), offset + len(data))
         except FileNotFoundError:
-            return None  # pruned by another process
+            raise
         except OSError as error:
             raise _explain(error, self.folder / name) from None
         if header is None:

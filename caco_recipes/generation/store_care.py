@@ -60,17 +60,13 @@ def verify(folder: str | Path) -> Contents:
         size = path.stat().st_size
         result.bytes += size
         end = min(size, len(segment.MAGIC))
-        found = []
         for offset, key, payload, damage in segment.records(path):
             if damage is not None:
                 result.damage.append(damage)
-            if payload is not None:
-                found.append((key, payload))
-                end = offset + segment.HEADER.size + len(payload)
-            elif damage is not None:
                 end = damage.end
-        result.torn_bytes += size - end
-        for key, payload in reversed(found):
+            if payload is None:
+                continue
+            end = offset + segment.HEADER.size + len(payload)
             if key in keys:
                 result.superseded += 1
                 continue
@@ -82,6 +78,7 @@ def verify(folder: str | Path) -> Contents:
             result.by_stage[facts["stage"]] += 1
             result.by_model[facts["model"]] += 1
             result.by_finish_reason[completion.finish_reason] += 1
+        result.torn_bytes += size - end
     return result
 
 
