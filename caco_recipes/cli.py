@@ -12,6 +12,10 @@ COMMANDS = {
     "status": ("caco_recipes.commands.status", "the funnel of a run, finished or not"),
     "execute": ("caco_recipes.commands.execute", "execute programs (JSON Lines in, JSON Lines out) in the sandbox"),
     "grade": ("caco_recipes.commands.grade", "compare answers (JSON Lines in, JSON Lines out), or audit the grader"),
+    "evaluate": ("caco_recipes.evaluate", "models on benchmarks: the paper's protocol and a strict one beside it"),
+    "report": ("caco_recipes.commands.report", "a run as one self-contained page, and as Markdown"),
+    "push": ("caco_recipes.commands.push", "a dataset or a model to the Hub"),
+    "store": ("caco_recipes.commands.store", "a run's request store: show, verify, export, prune"),
     "doctor": ("caco_recipes.commands.doctor", "what this machine has, what is missing and how to get it"),
 }
 

@@ -1,17 +1,17 @@
-"""`caco report RUN`: one self-contained page and the same figures as Markdown, into the run's folder."""
+"""`caco report RUN`: one self-contained HTML page and the same as Markdown, from a run's folder."""
 
 import argparse
 
+BROWSER_ROWS = 5000
+
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        "caco report", description="Writes report.html (self-contained, no network) and report.md into a run's folder."
-    )
+    parser = argparse.ArgumentParser("caco report", description=__doc__)
     parser.add_argument("run", help="run folder, such as runs/quickstart")
-    parser.add_argument("--rows", type=int, default=5000, help="rows of the page's row browser (default: 5000)")
+    parser.add_argument("--rows", type=int, default=BROWSER_ROWS, help="rows in the page's browser (default 5000)")
     options = parser.parse_args(arguments)
     from caco_recipes.report import write_report
 
-    page, text = write_report(options.run, options.rows)
-    print(f"report: {page}\nas text: {text}")
+    for path in write_report(options.run, browser_rows=options.rows):
+        print(path)
     return 0
