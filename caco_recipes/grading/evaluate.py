@@ -346,7 +346,17 @@ def approximate(node, env: dict, field):
         return float(getattr(math, op)(first))
     if op in ("erf", "erfc", "zeta", "conjugate", "arg") and field is _Precise:
         return getattr(_MP, op)(first)
+    if op.startswith("call:"):
+        return _unknown_function(op, values, field)
     raise NoValue(op)
+
+
+def _unknown_function(name: str, values: list, field):
+    """A fixed value for a function nobody defined: equal for equal arguments, and for nothing else in practice."""
+    total = field.number(Fraction(zlib.crc32(name.encode()) % 9973, 9973)) + 1
+    for place, value in enumerate(values):
+        total = total * (value + place + 1) + value * value / 7
+    return total
 
 
 def _series(op: str, args: list, env: dict, value):
