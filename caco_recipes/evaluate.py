@@ -139,7 +139,11 @@ def main(arguments: list[str]) -> int:
     print(f"{folder / 'comparison.md'}, {folder / 'page.html'}, {folder / 'results.json'}")
     failed = sum(score.failed for model in evaluation.models for score in model.scores.values())
     if failed:
-        print(f"caco: {failed} responses are missing (counted undecided): repeat the command", file=sys.stderr)
+        errors = [score.first_error for model in evaluation.models for score in model.scores.values() if score.failed]
+        print(
+            f"caco: {failed} responses are missing and counted undecided ({errors[0]}); if that can pass, repeat the command",
+            file=sys.stderr,
+        )
         return 1
     return 0
 
@@ -275,7 +279,9 @@ def _evaluate_model(
 
 
 def engine_of(engine: EngineConfig, model: str) -> EngineConfig:
-    """The engine of a recipe with a model in it; `NAME@REVISION` pins a Hub commit."""
+    """The engine of a recipe with a model in it; `NAME@REVISION` pins a Hub commit. A recorded "model" is its file."""
+    if engine.engine == "recorded":
+        return dataclasses.replace(engine, path=model)
     name, at, revision = model.rpartition("@")
     if at and name and not Path(model).exists():
         return dataclasses.replace(engine, model=name, revision=revision)

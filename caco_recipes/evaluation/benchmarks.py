@@ -49,6 +49,7 @@ class Benchmark:
         id_columns: columns that make the id of a row in our own fields (one is not enough where a book's exercises
             count anew in every chapter).
         from_hub: turns a row in the Hub's schema into our own fields.
+        unit_in_brackets: whether a gold carries its unit in brackets, as in `9 (apples)`; the unit is no part of the answer.
         note: what a reader of its number should know.
     """
 
@@ -61,6 +62,7 @@ class Benchmark:
     local_file: str = ""
     id_columns: tuple[str, ...] = ("id",)
     from_hub: Callable[[dict[str, Any]], dict[str, Any] | None] = schemas.problem_answer
+    unit_in_brackets: bool = False
     licence: str = ""
     note: str = ""
 
@@ -246,6 +248,7 @@ _ALL = (
         hub=HubSource(name="EleutherAI/asdiv", splits=("validation",), columns=("body", "question", "answer")),
         from_hub=schemas.asdiv,
         local_file="asdiv.jsonl",
+        unit_in_brackets=True,
         licence="CC BY-NC 4.0",
         note="Problems with several answers are left out, as in Qwen2.5-Math's copy.",
     ),

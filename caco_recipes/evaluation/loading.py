@@ -5,6 +5,7 @@ number of problems than the benchmark has. `Problems.fingerprint` tells whether 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,8 @@ def _problems(benchmark: Benchmark, rows: Iterator[dict[str, Any]], where: str) 
 
 def _problem(benchmark: Benchmark, fields: dict[str, Any], number: int, with_ids: bool) -> Problem:
     problem, gold = fields["problem"], fields["answer"]
+    if benchmark.unit_in_brackets and isinstance(gold, str):
+        gold = re.sub(r"\s*\([^()]*\)\s*$", "", gold)
     if not isinstance(problem, str) or not problem.strip():
         raise ValueError("the problem is empty")
     if gold is None:

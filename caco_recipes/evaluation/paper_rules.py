@@ -4,25 +4,37 @@ The rules themselves are re-implemented in `caco_recipes.grading.paper`; here th
 
 | rule | benchmarks | extraction | grader |
 |---|---|---|---|
-| qwen | MATH, GSM8K and everything that Qwen2.5-Math's harness knows | Qwen2.5-Math | its `math_equal` |
-| dart | CollegeMath, DeepMind-Mathematics | DART | its `eq` |
+| qwen | MATH, GSM8K and everything else that Qwen2.5-Math's harness knows | Qwen2.5-Math | its `math_equal` |
+| dart | CollegeMath, DeepMind-Mathematics | DART | its `eq`, in any order where the question asks for all |
 | olympiad | OlympiadBench-Math | all boxes | the official judge, with an item's own tolerance |
-| theoremqa | TheoremQA | DART | typed, 4 % on numbers |
+| theoremqa | TheoremQA | DART | the official one: typed, 4 % on real numbers |
+
+Nothing is undecided here: what the published rules could not tell, they called wrong.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caco_recipes.evaluation.loading import Problem
+from caco_recipes.grading import extract
+from caco_recipes.grading.paper import dart, olympiad, qwen, theoremqa
 
 if TYPE_CHECKING:
     from caco_recipes.evaluation.protocols import Response
 
+# Qwen2.5-Math's harness keeps units on this set (its STRIP_EXCEPTIONS).
+_KEEPS_UNITS = frozenset({"minerva_math"})
+
 
 @dataclass(frozen=True, slots=True)
 class PaperJudgement:
-    """What a published rule says of a response. `start:end` is where the answer stands in it (0:0 if it was rebuilt)."""
+    """What a published rule says of a response.
+
+    `extracted` is the answer after the rule's own clean-up; `start:end` is where it stands in the response, 0:0 if the clean-up
+    changed it so that it stands nowhere.
+    """
 
     extracted: str
     start: int
@@ -34,9 +46,65 @@ class PaperJudgement:
 
 def judge_many(answered: Sequence[tuple[Problem, "Response"]]) -> list[PaperJudgement]:
     """The published rule's verdict on every (problem, response), in order."""
-    return [judge(problem, response.text) for problem, response in answered]
+    return [_RULES[problem.paper_rule](problem, response.text) for problem, response in answered]
 
 
-def judge(problem: Problem, text: str) -> PaperJudgement:
-    """One response by its problem's published rule."""
-    raise NotImplementedError(problem.paper_rule)
+def _qwen(problem: Problem, text: str) -> PaperJudgement:
+    skip_unit = problem.benchmark in _KEEPS_UNITS
+    answer = qwen.extract(text, skip_unit=skip_unit)
+    gold = qwen.strip(problem.answer, skip_unit=skip_unit)
+    return _judgement(text, answer, "qwen", qwen.equal(answer, gold), "qwen")
+
+
+def _dart(problem: Problem, text: str) -> PaperJudgement:
+    answer = dart.extract(text)
+    right = dart.equal(answer, dart.clean(problem.answer), as_set=dart.asks_for_set(problem.problem))
+    return _judgement(text, "" if answer == "None" else answer, "dart", right, "dart")
+
+
+def _olympiad(problem: Problem, text: str) -> PaperJudgement:
+    right = olympiad.judge(text, problem.answer, problem.tolerance)
+    found = extract(text)  # for the log only: the judge takes all boxes of the text itself
+    return PaperJudgement(found.answer or "", found.start, found.end, "all_boxes", right, "olympiad")
+
+
+def _theoremqa(problem: Problem, text: str) -> PaperJudgement:
+    answer = dart.extract(text)
+    gold = _typed(problem.gold)
+    kind = problem.answer_type or _type_of(gold)
+    # The official script takes options with their brackets; DART's clean-up has removed them.
+    compared = f"({answer.strip()})" if kind == "option" and len(answer.strip()) == 1 else answer
+    right = theoremqa.judge(compared, gold, kind)
+    return _judgement(text, "" if answer == "None" else answer, "dart", right, "theoremqa")
+
+
+def _typed(gold: object) -> object:
+    """A gold that came as text (responses made elsewhere) as the value that it spells."""
+    if isinstance(gold, str) and gold.strip():
+        try:
+            return json.loads(gold.lower() if gold.strip().lower() in ("true", "false") else gold)
+        except ValueError:
+            pass
+    return gold
+
+
+def _type_of(gold: object) -> str:
+    """The type of a gold whose data set does not say it (responses made elsewhere)."""
+    if isinstance(gold, bool):
+        return "bool"
+    if isinstance(gold, int | float):
+        return "integer" if isinstance(gold, int) else "float"
+    if isinstance(gold, list):
+        return "list of float" if any(isinstance(item, float) for item in gold) else "list of integer"
+    text = str(gold).strip()
+    return "option" if len(text.strip("()")) == 1 and text.strip("()").isalpha() else "float"
+
+
+_RULES = {"qwen": _qwen, "dart": _dart, "olympiad": _olympiad, "theoremqa": _theoremqa}
+
+
+def _judgement(text: str, answer: str, extraction: str, right: bool, rule: str) -> PaperJudgement:
+    start = text.rfind(answer) if answer else -1
+    if start < 0:
+        return PaperJudgement(answer, 0, 0, extraction, right, rule)
+    return PaperJudgement(answer, start, start + len(answer), extraction, right, rule)

@@ -71,6 +71,7 @@ class BenchmarkScore:
     truncated: float
     failed: int
     lengths: dict[str, float]
+    first_error: str = ""
     contaminated: int | None = None
     clean_accuracy: dict[str, metrics.Estimate] | None = None
 
@@ -88,6 +89,7 @@ def score(items: Sequence[GradedItem], benchmark: str, ks: Sequence[int], contam
         truncated=sum(r.finish_reason == "length" for r in responses) / len(responses) if responses else 0.0,
         failed=sum(r.finish_reason == "error" for r in responses),
         lengths=metrics.length_statistics([r.completion_tokens for r in responses if r.finish_reason != "error"]),
+        first_error=next((r.error for r in responses if r.finish_reason == "error"), ""),
     )
     if contamination_known:
         clean = [item for item in items if not item.contaminated]

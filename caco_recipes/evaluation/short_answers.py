@@ -67,7 +67,7 @@ def fold(text: str) -> str:
     if match := re.fullmatch(r"\(?([A-Za-z])\)?\.?", text):
         return match.group(1).casefold()
     text = text.removesuffix(".").casefold()
-    text = re.sub(r"\s*([,;:|])\s*", r"\1", text)
+    text = re.sub(r"\s*([,;:|=])\s*", r"\1", text)
     return " ".join(text.split())
 
 
