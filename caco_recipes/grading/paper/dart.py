@@ -401,7 +401,7 @@ def _close(a, b) -> bool:
         return True
     if isinstance(a, Rel | Seq | Mat | SetOp) or isinstance(b, Rel | Seq | Mat | SetOp):
         return False
-    x, y = sympy_reading.constant(a), sympy_reading.constant(b)
+    x, y = (sympy_reading.constant(sympy_reading.with_pi(node)) for node in (a, b))
     return x is not None and y is not None and numbers_close(x, y)
 
 
@@ -428,6 +428,7 @@ def _span(text: str):
         raise Unreadable("interval")
     low, high = text[len(opener) : -len(closer)].split(",")
     node = Seq(opener[-1], closer[-1], [_latex(low), _latex(high)])
+    node.items = [sympy_reading.with_pi(item) for item in node.items]
     low_value, high_value = evaluate.real_value(node.items[0]), evaluate.real_value(node.items[1])
     if low_value is not None and high_value is not None and low_value >= high_value:
         raise Unreadable("interval")

@@ -151,6 +151,7 @@ def _expressions(gold: str, pred: str, precision: float) -> bool:
     a, b = sympy_reading.latex(_right_side(gold)), sympy_reading.latex(_right_side(pred))
     if a == b:
         return True
+    a, b = sympy_reading.with_pi(a), sympy_reading.with_pi(b)
     if isinstance(a, Rel | Seq | Mat) or isinstance(b, Rel | Seq | Mat):
         return sympy_reading.same(a, b)
     try:
