@@ -41,6 +41,7 @@ _FINAL = re.compile(
     re.I,
 )
 _FINAL_ANSWER = re.compile(r"final answer is:?\s*", re.I)
+_JSON_ANSWER = re.compile(r"""["'](?:final[_ ]?)?answer["']\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,}"][^,}\n"]*))""", re.I)
 _HOPE = re.compile(r"\s*\.?\s*I hope (?:it|this) is correct.*", re.I | re.S)
 _SENTENCE = re.compile(r"(?<!\d)[.!?](?=\s|\Z)|(?<=\d)\.(?=\s|\Z)|\n\s*\n|\n")
 _IS = re.compile(
@@ -71,7 +72,7 @@ def extract(text: str) -> Extraction:
     hope = _HOPE.search(tail)
     if hope and tail[: hope.start()].strip():
         tail = tail[: hope.start()]
-    for rule in (_hashes, _phrase, _whole, _last_formula, _last_is, _last_number):
+    for rule in (_hashes, _json, _phrase, _whole, _last_formula, _last_is, _last_number):
         found = rule(tail)
         if found is not None:
             start, stop, answer = found
@@ -156,6 +157,18 @@ def _hashes(text: str):
     return _trim(text, matches[-1].start(1), matches[-1].end(1)) if matches else None
 
 
+def _json(text: str):
+    """`"answer": "…"` of a model that was asked for JSON."""
+    matches = list(_JSON_ANSWER.finditer(text))
+    if not matches:
+        return None
+    index = matches[-1].lastindex or 1
+    found = _trim(text, matches[-1].start(index), matches[-1].end(index))
+    if found and "\\\\" in found[2]:
+        found = (found[0], found[1], found[2].replace("\\\\", "\\"))
+    return found
+
+
 def _phrase(text: str):
     matches = list(_FINAL.finditer(text))
     for match in reversed(matches):
@@ -193,6 +206,8 @@ def _inside(text: str, start: int, stop: int):
     option = _OPTION.match(piece)
     if option:
         return _trim(text, start + option.start(1), start + option.end(1))
+    if "\\" in piece and not _MATH.search(piece) and len(_WORD.findall(re.sub(r"\\[A-Za-z]+", " ", piece))) <= 3:
+        return _trim(text, start, stop)
     if len(piece.split()) <= 4 and not _MATH.search(piece):
         return _trim(text, start, stop)
     last = list(_IS.finditer(piece))

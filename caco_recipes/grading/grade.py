@@ -21,7 +21,7 @@ GRADER_VERSION = "1"
 KINDS = ("answer", "program", "typed")
 POLICIES = ("exact", "rounding")
 _COMMAND = re.compile(r"\\(?!text|mbox|mathrm)[A-Za-z]+")
-_OPTION = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*\(?([A-E])\)?\s*\}?\Z")
+_OPTION = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(?([A-E])\)?|\(([a-e])\))\s*\}?\Z")
 _DESCRIBED = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(([A-E])\)\s*\}?\s*\S|([A-E])\s*[.):]\s*\S)"
 )
@@ -149,12 +149,12 @@ def _same_option(left: str, right: str) -> bool | None:
         letter = _OPTION.match(gold)
         if letter is None:
             continue
-        name = letter.group(1)
+        name = letter.group(1) or letter.group(2)
         if len(pred) == 1 and pred.isalpha():
-            return pred.upper() == name if pred.islower() and gold is left and name != "E" else None
+            return pred.upper() == name.upper() if pred.islower() and gold is left and name != "E" else None
         described = _DESCRIBED.match(pred)
         if described is not None:
-            return (described.group(1) or described.group(2)) == name
+            return (described.group(1) or described.group(2)).upper() == name.upper()
     return None
 
 

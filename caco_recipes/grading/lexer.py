@@ -52,7 +52,7 @@ _COMMANDS = {
     "Vert": "||", "lfloor": "lfloor", "rfloor": "rfloor", "lceil": "lceil", "rceil": "rceil", "langle": "<(", "rangle": ")>",
     "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")", "frac": "frac", "sqrt": "sqrt",
     "binom": "binom", "circ": "deg", "degree": "deg", "degrees": "deg", "prime": "'", "land": "&", "wedge": "&", "lor": "or",
-    "vee": "or", "colon": ":", "ldotp": ".", "over": "over", "emptyset": "empty", "varnothing": "empty", "to": "->",
+    "vee": "or", "colon": ":", "ldotp": ".", "over": "over", "choose": "choose", "emptyset": "empty", "varnothing": "empty", "to": "->",
     "rightarrow": "->", "mapsto": "->", "implies": "->", "Rightarrow": "->", "iff": "->", "cbrt": "cbrt", "overline": "overline",
     "bar": "overline", "angle": "angle", "measuredangle": "angle", "triangle": "angle", "equiv": "equiv",
 }  # fmt: skip
@@ -83,8 +83,9 @@ _TEXT = {
     "textup",
     "textsc",
 }
-_FONT = {"mathrm", "mathbf", "mathit", "mathsf", "boldsymbol", "bm", "operatorname", "mathcal", "mathtt", "pmb", "rm", "bf", "vec", "hat",
+_FONT = {"mathrm", "mathbf", "mathit", "mathsf", "boldsymbol", "bm", "operatorname", "mathcal", "mathtt", "pmb", "rm", "bf", "vec",
          "widehat", "tilde", "mathscr", "mathfrak", "ensuremath", "overrightarrow"}  # fmt: skip
+_ACCENTS = {"dot", "ddot", "hat", "widehat", "tilde"}
 _ENVIRONMENTS = {"pmatrix", "bmatrix", "vmatrix", "Vmatrix", "Bmatrix", "matrix", "smallmatrix", "array", "cases", "gathered",
                  "aligned", "split", "align", "gather", "align*"}  # fmt: skip
 _SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
@@ -246,6 +247,13 @@ def _command(text: str, name: str, start: int, pos: int, space: bool, tokens: li
         tokens.append(("op", "sqrt", space, start))
     elif name in ("color", "textcolor"):
         _, pos = _argument(text, pos)
+    elif name in _ACCENTS:
+        content, pos = _argument(text, pos)
+        if not content.strip().isalnum():
+            raise Unreadable(name)
+        tokens.append(("sym", f"{name} {content.strip()}", space, start))
+    elif name in ("hbar", "nabla", "partial"):
+        tokens.append(("sym", name, space, start))
     elif name in ("pmod", "bmod", "mod"):
         tokens.append(("op", "pmod", space, start))
     elif name in ("Re", "Im", "arg", "det"):

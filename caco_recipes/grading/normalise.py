@@ -80,6 +80,10 @@ _COMPOUND_UNIT = re.compile(
     r"(?<=[\d}])\s+((?:[kcm]?m|ft|mi|k?g|J|N|mol|rad|C|V|W|A|K|L|s)(?:\s?[/·*]\s?\(?(?:s(?:ec)?|min|hr?|k?g|mol|[kc]?m|K|C|L)"
     r"(?:\^\{?-?\d\}?)?\)?)+)\Z"
 )
+_NOTE = re.compile(
+    r"(?<=[\w)}%])\s*\((?:in |to |about |approx|rounded|numerical|approximate|nearest|exact|\d+ ?(?:sig|dec|d\.p)|unit)[^()]*\)\Z",
+    re.I,
+)
 _CURRENCY = re.compile(
     r"\\\$|[€£¥₹]|\\(?:euro|pounds|yen)(?![A-Za-z])|\b(?:US|CA|AU)\$|(?<![A-Za-z])(?:USD|EUR|GBP)(?![A-Za-z])"
 )
@@ -154,7 +158,7 @@ def clean(text: str) -> str:
         text = text[:-1].rstrip()
     if text[:2] == "**" or text[:1] == "`":
         text = _unwrap(text)
-    text = _LEAD_WORDS.sub("", text)
+    text = _NOTE.sub("", _LEAD_WORDS.sub("", text))
     if _PLAIN.match(text):
         if _NUMBER_ROW.match(text) and not _SPACE_GROUPS.fullmatch(text):
             return text.replace(" ", ",")

@@ -172,9 +172,9 @@ class _Parser:
                     node = App("/", [node, self.signed_power()])
                 elif value == "pmod":
                     raise Unreadable("mod")
-                elif value == "over":
+                elif value in ("over", "choose"):
                     self.take()
-                    node = App("/", [node, self.product()])
+                    node = App("/" if value == "over" else "binomial", [node, self.product()])
                 elif value == "$":
                     self.take()
                     node = Quantity(node, "dollar")
@@ -313,6 +313,15 @@ class _Parser:
             if self.is_op("'"):
                 self.take()
                 return self.postfix(_primed(node))
+            if self.is_op("{") and self.peek(1)[1] == "'":
+                self.take()
+                while self.is_op("'"):
+                    self.take()
+                    node = _primed(node)
+                self.expect("}")
+                return self.postfix(node)
+            if self.ordinal():
+                return node
             exponent = self.exponent()
             if (
                 isinstance(node, Sym)
@@ -330,6 +339,15 @@ class _Parser:
                     raise Unreadable("power of a power")
                 node = App("deg", [node])
         return node
+
+    def ordinal(self) -> bool:
+        """`12^{\\text{th}}`: the ending says nothing."""
+        width = 3 if self.is_op("{") else 1
+        kind, value, _, _ = self.peek(1 if width == 3 else 0)
+        if kind in ("text", "word") and value in ("th", "st", "nd", "rd"):
+            self.at += width
+            return True
+        return False
 
     def degree_sign(self) -> bool:
         if self.is_op("deg"):
@@ -856,7 +874,22 @@ def parse_tokens(tokens: list[tuple], program: bool):
     """The tree of a token list. Raises `Unreadable`."""
     if not tokens:
         raise Unreadable("empty")
-    return _Parser(tokens, program).answer()
+    return _plain_brackets(_Parser(tokens, program).answer())
+
+
+def _plain_brackets(node, inside: bool = False):
+    """Square brackets and braces around one expression within a larger one are only brackets."""
+    if isinstance(node, App):
+        node.args = [_plain_brackets(arg, True) for arg in node.args]
+    elif isinstance(node, Seq):
+        node.items = [_plain_brackets(item) for item in node.items]
+        if inside and len(node.items) == 1 and node.open in ("[", "(") and isinstance(node.items[0], App | Num | Sym):
+            return node.items[0]
+    elif isinstance(node, Rel):
+        node.sides = [_plain_brackets(side) for side in node.sides]
+    elif isinstance(node, Quantity):
+        node.value = _plain_brackets(node.value, True)
+    return node
 
 
 _PYTHON = re.compile(
