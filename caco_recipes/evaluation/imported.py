@@ -10,6 +10,7 @@ Out, in the output folder: `items.jsonl` (every row with both judgements), `disa
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -63,6 +64,10 @@ class ImportConfig:
     benchmark: str = option("The benchmark of every row.", "")
     sources: dict[str, str] = option("Value of the benchmark field -> benchmark.", default_factory=dict)
     rule: str = option("Published rule for rows of no known benchmark.", "qwen")
+    json_answer: dict[str, str] = option(
+        "Value of the benchmark field -> key under which its responses, which are JSON, hold the answer.",
+        default_factory=dict,
+    )
     data_dir: str = option("A folder of benchmark files, for answer types and tolerances.", "")
     limit: int | None = option("Only the first N rows.")
     workers: int = option("Processes of the grader's slow tier.", 1)
@@ -178,11 +183,14 @@ def _row(
         )
     elif problem.paper_rule != "theoremqa":  # there the benchmark's own gold keeps its type
         problem = dataclasses.replace(problem, answer=gold)
+    response = str(values["response"])
+    if source in config.json_answer:
+        response = boxed_json_answer(response, config.json_answer[source])
     return ImportedRow(
         id=str(values["id"] if values["id"] is not None else number),
         group=(source or problem.benchmark, str(values["model"] or "")),
         problem=problem,
-        response=Response(text=str(values["response"]), finish_reason=str(values["finish_reason"] or "stop")),
+        response=Response(text=response, finish_reason=str(values["finish_reason"] or "stop")),
         label=None if values["label"] is None else bool(values["label"]),
     )
 
@@ -191,6 +199,27 @@ def _field(row: dict[str, Any], ours: str, config: ImportConfig) -> Any:
     if ours in config.fields:
         return row.get(config.fields[ours])
     return next((row[name] for name in USUAL_FIELDS[ours] if row.get(name) is not None), None)
+
+
+def boxed_json_answer(response: str, key: str) -> str:
+    """A response that ends in JSON, with the value under its last `key` boxed behind it, where every extraction looks.
+
+    Models write LaTeX into JSON without doubling its backslashes: what is no JSON value is read up to its closing quote.
+    """
+    mark = response.rfind(json.dumps(key))
+    colon = response.find(":", mark) if mark >= 0 else -1
+    if colon < 0:
+        return response
+    rest = response[colon + 1 :].lstrip()
+    try:
+        value = json.JSONDecoder().raw_decode(rest)[0]
+    except ValueError:
+        quoted = re.match(r'"((?:[^"\\\n]|\\.)*)"', rest)
+        if quoted is None:
+            return response
+        value = quoted.group(1).replace("\\\\", "\\")
+    text = ", ".join(map(str, value)) if isinstance(value, list) else loading.gold_text(value)
+    return f"{response}\n\\boxed{{{text}}}"
 
 
 def disagreements(rows: list[ImportedRow]) -> Iterator[tuple[ImportedRow, str]]:

@@ -21,7 +21,7 @@ from caco_recipes.evaluation import choices, code_tests, paper_rules, short_answ
 from caco_recipes.evaluation.corrections import strict_golds
 from caco_recipes.evaluation.loading import Problem
 from caco_recipes.evaluation.multi_answers import as_set
-from caco_recipes.evaluation.theorem_answers import theorem_verdict
+from caco_recipes.evaluation.theorem_answers import number_of, said, theorem_verdict
 from caco_recipes.grading import extract, grade
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED, Verdict
 
@@ -121,7 +121,7 @@ def _paper_judgement(judged: "paper_rules.PaperJudgement") -> Judgement:
 
 def _strict_answers(part: Sequence[tuple[Problem, Response]], tools: Tools) -> list[Judgement]:
     """Our extraction and grader. Every gold of an item is one pair; all pairs go to the grader together."""
-    taken = [_taken(response) for _, response in part]
+    taken = [_taken(problem, response) for problem, response in part]
     golds = [strict_golds(problem) for problem, _ in part]
     pairs = [(gold, t.text) for (t, several) in zip(taken, golds) for gold in several if t.text is not None]
     verdicts = iter(tools.grader.grade_many(pairs))
@@ -146,8 +146,6 @@ def _benchmark_rules(problem: Problem, answer: str, verdict: Verdict, tools: Too
         wrapped = tools.grader.grade(as_set(problem.answer), as_set(answer))
         return Verdict(wrapped.verdict, wrapped.reason, "any_order") if wrapped.accepted else verdict
     if problem.tolerance is not None:
-        from caco_recipes.evaluation.theorem_answers import number_of
-
         gold, value = number_of(problem.answer), number_of(answer)
         if gold is not None and value is not None and abs(gold - value) <= problem.tolerance:
             return Verdict(ACCEPTED, "", "tolerance")
@@ -207,7 +205,9 @@ def _judge_code(part: Sequence[tuple[Problem, Response]], tools: Tools) -> list[
 _JUDGES = {"answer": _judge_answers, "choice": _judge_choices, "text": _judge_texts, "code": _judge_code}
 
 
-def _taken(response: Response) -> _Taken:
+def _taken(problem: Problem, response: Response) -> _Taken:
+    if problem.paper_rule == "theoremqa" and (announced := said(response.text, problem.answer_type)):
+        return _Taken(*announced, "announced")
     found = extract(response.text)
     return _Taken(found.answer, found.start, found.end, found.rule)
 

@@ -13,12 +13,31 @@ from caco_recipes.grading.numbers import plain_number
 from caco_recipes.verdicts import ACCEPTED, REJECTED, Verdict
 
 _OPTION = re.compile(r"\(?([A-Za-z])\)?(?:[).:\s]|$)")
+# What a typed answer looks like behind the phrase that announces it; the last one counts.
+_SAID_OPTION = re.compile(r"(?i:answer\s+is|answer\s*:|option)\W{0,12}?\(([a-eA-E])\)")
+_SAID_BOOL = re.compile(r"(?i:answer\s+is|answer\s*:)\W*(?:\\text\{)?\W*(true|false|yes|no)\b", re.IGNORECASE)
+_WITH_UNIT = re.compile(
+    r"^\$?([-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?)(?:\\[,; ]|~|\s)*"
+    r"(?:\\(?:text|mathrm|textrm|rm)\s*\{[^{}]*\}|[A-Za-zΩµμ°/·^\-\s]+\d?)\$?\.?$"
+)
 
 
 def number_of(text: str) -> Fraction | None:
-    """A plain number as an exact value; `None` for anything else."""
-    number = plain_number(text.strip().strip("$").strip())
+    """A plain number, with or without a unit behind it, as an exact value; `None` for anything else."""
+    text = text.strip()
+    unit = _WITH_UNIT.match(text)
+    number = plain_number(unit.group(1) if unit else text.strip("$").strip())
     return None if number is None else Fraction(number.value)
+
+
+def said(response: str, answer_type: str) -> tuple[str, int, int] | None:
+    """The option or truth value that a response announces, and its place; `None` for other types or if it announces none.
+
+    What follows it (`(b) $2\\theta^2$`, `True, because …`) is not part of such an answer, which the common extraction can't know.
+    """
+    pattern = {"option": _SAID_OPTION, "bool": _SAID_BOOL}.get(answer_type)
+    found = list(pattern.finditer(response)) if pattern else []
+    return (found[-1].group(1), *found[-1].span(1)) if found else None
 
 
 def last_digit(gold: float) -> Fraction:
