@@ -75,6 +75,7 @@ _LEAD_WORDS = re.compile(
     r"\A(?:(?:approximately|about|approx\.?|around|roughly|nearly|exactly|(?:the )?(?:final )?answer(?: is|:))\s+|=\s*(?!=))",
     re.I,
 )
+_COUNTED = re.compile(r"\A(-?\$?[\d,]*\.?\d+)\s*\(([A-Za-z][A-Za-z .'-]{2,60})\)\Z")
 _NUMBER_ROW = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+\Z", re.A)
 _COMPOUND_UNIT = re.compile(
     r"(?<=[\d}])\s+((?:[kcm]?m|ft|mi|k?g|J|N|mol|rad|C|V|W|A|K|L|s)(?:\s?[/·*]\s?\(?(?:s(?:ec)?|min|hr?|k?g|mol|[kc]?m|K|C|L)"
@@ -141,6 +142,8 @@ def _unwrap(text: str) -> str:
             match = wrap.match(text)
             if match:
                 text = match.group(1).strip()
+        if text.endswith(".") and not text.endswith(".."):
+            text = text[:-1].rstrip()
         if text == before:
             break
     return text
@@ -160,6 +163,8 @@ def clean(text: str) -> str:
         text = _unwrap(text)
     text = _NOTE.sub("", _LEAD_WORDS.sub("", text))
     if _PLAIN.match(text):
+        if text[-1:] == ")":
+            text = _COUNTED.sub(r"\1 \\text{\2}", text)
         if _NUMBER_ROW.match(text) and not _SPACE_GROUPS.fullmatch(text):
             return text.replace(" ", ",")
         if " " not in text:
@@ -171,10 +176,10 @@ def clean(text: str) -> str:
         text = _DOUBLE_ESCAPED.sub(r"\\", text)
     elif "\\\\begin" in text:
         text = text.replace("\\\\", "\\")
-    text = text.strip()
-    text = _unwrap(text)
+    text = _NOTE.sub("", _LEAD_WORDS.sub("", _unwrap(text.strip())))
+    text = _COUNTED.sub(r"\1 \\text{\2}", text)
     if "boxed" in text or "fbox" in text:
-        text = _unwrap(unbox(text).strip())
+        text = _LEAD_WORDS.sub("", _unwrap(unbox(text).strip()))
     if not text.isascii():
         text = _SQUARE_UNIT.sub(r"\\text{\1^\2}", text).replace("^²", "^2").replace("^³", "^3")
         text = _SUPER_RUN.sub(lambda m: "^{" + m.group().translate(_SUPER) + "}", text)

@@ -384,6 +384,9 @@ def rounds_to(value, decimal) -> bool:
 def _same_quantity(a, b, policy: str, depth: int) -> bool | None:
     unit_a, value_a = (a.unit, a.value) if isinstance(a, Quantity) else ("", a)
     unit_b, value_b = (b.unit, b.value) if isinstance(b, Quantity) else ("", b)
+    for one, unit in ((a, unit_b), (b, unit_a)):  # 40° isn't 40 points
+        if isinstance(one, App) and one.op == "deg" and compare_units("degrees", unit) is None:
+            return False
     factor = compare_units(unit_a, unit_b)
     if factor is None:
         return False
