@@ -17,7 +17,7 @@ from caco_recipes.evaluation.protocols import PAPER, PROTOCOLS, STRICT
 from caco_recipes.evaluation.published import published
 from caco_recipes.evaluation.results import Evaluation, ModelResult
 from caco_recipes.evaluation.scores import GradedItem
-from caco_recipes.evaluation.tables import per_cent, signed, with_interval
+from caco_recipes.evaluation.tables import decoding_text, p_text, per_cent, signed, with_interval
 
 # The page stays quick to open: so many items of each model and benchmark, and so much of a text (its end matters most).
 MAX_ITEMS = 400
@@ -104,7 +104,7 @@ def _json_for_script(value: Any) -> str:
 def _summary(evaluation: Evaluation) -> str:
     facts = [
         ("models", ", ".join(f"{model.label}: {model.model}" for model in evaluation.models)),
-        ("decoding", ", ".join(f"{k} {v}" for k, v in evaluation.decoding.items() if v not in ("", (), []))),
+        ("decoding", decoding_text(evaluation.decoding)),
         ("prompt frame", str(evaluation.config.get("frame", ""))),
         ("items", ", ".join(f"{p.benchmark.title} {len(p)} of {p.total}" for p in evaluation.problems.values())),
     ]
@@ -123,14 +123,15 @@ def _tables(evaluation: Evaluation) -> str:
                     evaluation.problems[name].benchmark.title,
                     str(strict.items),
                     with_interval(score.protocols[PAPER].accuracy),
-                    "–" if figure is None else f"{figure:.1f}",
+                    *(["–" if figure is None else f"{figure:.1f}"] if model.paper_row else []),
                     with_interval(strict.accuracy),
                     str(len(score.differing_items)),
                     str(strict.undecided),
                     f"{per_cent(score.truncated)} %",
                 ]
             )
-        header = ["benchmark", "items", PAPER, "paper", STRICT, "differ", "undecided", "cut off"]
+        header = ["benchmark", "items", PAPER, *(["paper"] if model.paper_row else []), STRICT]
+        header += ["differ", "undecided", "cut off"]
         parts.append(f"<h3>{html.escape(model.label)}</h3>" + _html_table(header, rows))
     for label, by_benchmark in evaluation.comparisons.items():
         rows = [
@@ -139,7 +140,7 @@ def _tables(evaluation: Evaluation) -> str:
                 protocol,
                 signed(c),
                 f"{c.only_first} / {c.only_second}",
-                f"{c.p_value:.3f}",
+                p_text(c),
             ]
             for name, by_protocol in by_benchmark.items()
             for protocol, c in by_protocol.items()
@@ -219,7 +220,7 @@ def _length_plots(graded: dict[str, dict[str, list[GradedItem]]]) -> list[str]:
 
 
 def _histogram(label: str, lengths: list[tuple[int, bool]]) -> str:
-    bins, width, height = 32, 640, 140
+    bins, width, height = 40, 830, 140
     top = max(length for length, _ in lengths) + 1
     counts = [[0, 0] for _ in range(bins)]
     for length, cut in lengths:

@@ -1,6 +1,7 @@
 """Markdown tables: ours / paper / difference for one model, base / tuned / difference for several."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from caco_recipes.evaluation.metrics import Comparison, Estimate
 from caco_recipes.evaluation.protocols import PAPER, PROTOCOLS, STRICT
@@ -36,8 +37,7 @@ def model_table(evaluation: Evaluation, model: ModelResult) -> str:
                 evaluation.problems[name].benchmark.title,
                 str(paper.items),
                 with_interval(paper.accuracy),
-                "–" if figure is None else f"{figure:.1f}",
-                difference,
+                *(["–" if figure is None else f"{figure:.1f}", difference] if model.paper_row else []),
                 with_interval(strict.accuracy),
                 str(len(score.differing_items)),
                 str(strict.undecided),
@@ -48,15 +48,14 @@ def model_table(evaluation: Evaluation, model: ModelResult) -> str:
     figures = [published(model.paper_row, name) for name in model.scores] if model.paper_row else []
     if len(model.scores) > 1:
         average = model.average
-        whole = figures and None not in figures
+        whole = figures and None not in figures and all(len(p) == p.total for p in evaluation.problems.values())
         mean = sum(figures) / len(figures) if whole else None
         rows.append(
             [
                 "**AVG**",
                 str(sum(s.protocols[PAPER].items for s in model.scores.values())),
                 with_interval(average[PAPER]),
-                "–" if mean is None else f"{mean:.1f}",
-                "–" if mean is None else f"{100 * average[PAPER].value - mean:+.1f}",
+                *(_average_against(mean, average[PAPER].value) if model.paper_row else []),
                 with_interval(average[STRICT]),
                 str(sum(len(s.differing_items) for s in model.scores.values())),
                 str(sum(s.protocols[STRICT].undecided for s in model.scores.values())),
@@ -64,9 +63,15 @@ def model_table(evaluation: Evaluation, model: ModelResult) -> str:
                 "",
             ]
         )
-    header = ["benchmark", "items", "ours (caco-paper)", "paper", "difference", "ours (strict)"]
-    header += ["items that differ", "undecided", "cut off", "tokens"]
+    header = ["benchmark", "items", "ours (caco-paper)", *(["paper", "difference"] if model.paper_row else [])]
+    header += ["ours (strict)", "items that differ", "undecided", "cut off", "tokens"]
     return table(header, rows)
+
+
+def _average_against(published_mean: float | None, share: float) -> list[str]:
+    if published_mean is None:
+        return ["–", "–"]
+    return [f"{published_mean:.1f}", f"{100 * share - published_mean:+.1f}"]
 
 
 def samples_table(evaluation: Evaluation, model: ModelResult) -> str:
@@ -107,7 +112,7 @@ def comparison_table(evaluation: Evaluation, model: ModelResult) -> str:
                     with_interval(model.scores[name].protocols[protocol].accuracy),
                     signed(comparison),
                     f"{comparison.only_first} / {comparison.only_second}",
-                    _p_value(comparison),
+                    p_text(comparison),
                 ]
             )
     header = ["benchmark", "protocol", "items", base.label, model.label, "difference"]
@@ -119,13 +124,21 @@ def signed(comparison: Comparison) -> str:
     return f"{100 * d.value:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
 
 
-def _p_value(comparison: Comparison) -> str:
+def decoding_text(decoding: dict[str, Any]) -> str:
+    """The decoding parameters that are set, in a line."""
+    shown = {key: value for key, value in decoding.items() if value not in ("", (), [], False, None)}
+    texts = {k: " ".join(map(repr, v)) if isinstance(v, tuple | list) else str(v) for k, v in shown.items()}
+    return ", ".join(f"{key} {text}" for key, text in texts.items())
+
+
+def p_text(comparison: Comparison) -> str:
+    """The p-value, never a bare zero."""
     return "< 0.001" if comparison.p_value < 0.001 else f"{comparison.p_value:.3f}"
 
 
 def document(evaluation: Evaluation) -> str:
     """`comparison.md`: every table of an evaluation, with how to read it."""
-    decoding = ", ".join(f"{key} {value}" for key, value in evaluation.decoding.items() if value not in ("", (), []))
+    decoding = decoding_text(evaluation.decoding)
     parts = [f"# {evaluation.name}", "", f"Decoding: {decoding}. Accuracies in per cent, intervals at 95 %.", ""]
     if len(evaluation.models) > 1:
         for model in evaluation.models[1:]:
