@@ -14,6 +14,7 @@ from pathlib import Path
 
 from caco_recipes.identity import fold_whitespace
 from caco_recipes.mechanical import CannotUnify, unify_function, unify_program
+from caco_recipes.seed_sets import CALCULATOR
 from caco_recipes.test_cases import choose_case
 
 HERE = Path(__file__).resolve().parent
@@ -105,7 +106,7 @@ def find_chains(data: Path, math: dict[str, dict], tests: Contamination) -> Iter
 def math_seed(seed: dict) -> dict:
     return {
         "problem": seed["problem"],
-        "solution": seed["solution"],
+        "solution": CALCULATOR.sub("", seed["solution"]),
         "answer": seed["answer"],
         "domain": "math",
         "source": MATH_SOURCE if seed["source"] == "MATH" else GSM8K_SOURCE,
