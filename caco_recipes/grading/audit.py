@@ -82,11 +82,11 @@ def load_pairs(path: str | Path) -> list[Pair]:
     return pairs
 
 
-def run(pairs: Iterable[Pair], *, workers: int = 1, timeout: float = 3.0) -> Audit:
-    """Grades labelled pairs, slow tier included. Undecided counts as not accepted."""
+def run(pairs: Iterable[Pair], *, policy: str = "exact", workers: int = 1, timeout: float = 3.0) -> Audit:
+    """Grades labelled pairs under a policy, slow tier included. Undecided counts as not accepted."""
     pairs = list(pairs)
     with Grader(workers=workers, timeout=timeout) as grader:
-        verdicts = grader.grade_many((pair.gold, pair.pred, pair.kind) for pair in pairs)
+        verdicts = grader.grade_many(((pair.gold, pair.pred, pair.kind) for pair in pairs), policy=policy)
     audit = Audit()
     families: dict[str, Family] = defaultdict(Family)
     for pair, verdict in zip(pairs, verdicts, strict=True):
@@ -138,9 +138,19 @@ def _code(text: str) -> str:
     return "`" + _cell(text[:80] + ("…" if len(text) > 80 else "")).replace("`", "'") + "`"
 
 
-def audit_file(path: str | Path, *, policy: str = "core", workers: int = 1) -> str:
-    """The Markdown table of a labelled file (`caco grade --audit`). `policy=""` takes every pair."""
-    pairs = [pair for pair in load_pairs(path) if not policy or pair.policy == policy]
+def audit_file(path: str | Path, *, policy: str = "exact", labelled: str = "core", workers: int = 1) -> str:
+    """The Markdown table of a labelled file (`caco grade --audit`).
+
+    Args:
+        path: JSON lines of labelled pairs (`load_pairs`).
+        policy: how the pairs are graded.
+        labelled: take only the pairs whose truth was labelled under this policy ("" takes all).
+        workers: processes of the slow tier.
+
+    Raises:
+        ValueError: a bad line, or no pairs of that label.
+    """
+    pairs = [pair for pair in load_pairs(path) if not labelled or pair.policy == labelled]
     if not pairs:
-        raise ValueError(f"{path}: no labelled pairs of policy {policy!r}; leave the policy empty to take them all")
-    return markdown(run(pairs, workers=workers))
+        raise ValueError(f"{path}: no pairs labelled under {labelled!r}; an empty label takes them all")
+    return markdown(run(pairs, policy=policy, workers=workers))

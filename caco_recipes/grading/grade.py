@@ -32,6 +32,7 @@ _IDENTICAL = Verdict(ACCEPTED, "", "identical")
 _NUMBER = Verdict(ACCEPTED, "", "number")
 _NOT_NUMBER = Verdict(REJECTED, "answer_mismatch", "number")
 _NO_ANSWER = Verdict(REJECTED, "no_answer", "empty")
+_BAD_TYPED = Verdict(UNDECIDED, "bad_row:typed_json", "typed")
 _NO_GOLD = Verdict(UNDECIDED, "bad_row:empty_gold", "empty")
 
 
@@ -74,7 +75,7 @@ def grade(gold: str, pred: str, *, kind: str = "answer", policy: str = "exact", 
         `rule` names the tier that decided.
 
     Raises:
-        ValueError: unknown `kind` or `policy`, or tagged JSON that isn't.
+        ValueError: unknown `kind` or `policy`. (A `pred` that should be tagged JSON and isn't is undecided, `bad_row:typed_json`.)
     """
     check_options(kind, policy)
     verdict = fast(gold, pred, kind, policy)
@@ -96,7 +97,10 @@ def fast(gold: str, pred: str, kind: str = "answer", policy: str = "exact") -> V
     if kind == "typed":
         from caco_recipes.grading.typed import grade_output
 
-        return grade_output(pred, gold, policy=policy)
+        try:
+            return grade_output(pred, gold, policy=policy)
+        except ValueError:
+            return _BAD_TYPED
     if gold == pred and gold.strip():
         return _IDENTICAL
     left = plain_number(gold)

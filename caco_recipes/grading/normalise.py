@@ -75,10 +75,11 @@ _LEAD_WORDS = re.compile(
     r"\A(?:(?:approximately|about|approx\.?|around|roughly|nearly|exactly|(?:the )?(?:final )?answer(?: is|:))\s+|=\s*(?!=))",
     re.I,
 )
+_CODES = re.compile(r"(?<![A-Za-z])(?:USD|EUR|GBP)(?![A-Za-z])")
 _COUNTED = re.compile(r"\A(-?\$?[\d,]*\.?\d+)\s*\(([A-Za-z][A-Za-z .'-]{2,60})\)\Z")
 _NUMBER_ROW = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+\Z", re.A)
 _COMPOUND_UNIT = re.compile(
-    r"(?<=[\d}])\s+((?:[kcm]?m|ft|mi|k?g|J|N|mol|rad|C|V|W|A|K|L|s)(?:\s?[/·*]\s?\(?(?:s(?:ec)?|min|hr?|k?g|mol|[kc]?m|K|C|L)"
+    r"(?<=[\d}])\s+((?:[kcm]?m|ft|mi|k?g|J|N|mol|rad|C|V|W|A|K|L|s|micro-?volts?)(?:\s?[/·* ]\s?\(?(?:s(?:ec)?|min|hr?|k?g|mol|[kc]?m|K|C|L)"
     r"(?:\^\{?-?\d\}?)?\)?)+)\Z"
 )
 _NOTE = re.compile(
@@ -162,7 +163,7 @@ def clean(text: str) -> str:
     if text[:2] == "**" or text[:1] == "`":
         text = _unwrap(text)
     text = _NOTE.sub("", _LEAD_WORDS.sub("", text))
-    if _PLAIN.match(text):
+    if _PLAIN.match(text) and not _CODES.search(text):
         if text[-1:] == ")":
             text = _COUNTED.sub(r"\1 \\text{\2}", text)
         if _NUMBER_ROW.match(text) and not _SPACE_GROUPS.fullmatch(text):

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from caco_recipes.grading.grade import check_options, fast, needs_slow
+from caco_recipes.grading.typed import grade_output, printed
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED, Verdict
 
 START_SECONDS = 120.0  # importing sympy on a busy machine; not counted as any pair's time
@@ -170,7 +171,18 @@ class Grader:
         """`grade` of this package, with the slow tier for what the fast ones can't tell."""
         check_options(kind, policy)
         verdict = fast(gold, pred, kind, policy)
-        return self._slow(gold, pred) if needs_slow(verdict) and kind != "typed" else verdict
+        if not needs_slow(verdict):
+            return verdict
+        text = printed(pred) if kind == "typed" else pred
+        return verdict if text is None else self._slow(gold, text)
+
+    def grade_output(self, output: object, answer: str, *, policy: str = "rounding") -> Verdict:
+        """`grading.grade_output` (dual verification), with the slow tier where the answer or a printed output can't be read."""
+        check_options("typed", policy)
+        verdict = grade_output(output, answer, policy=policy)
+        if needs_slow(verdict) and (text := printed(output)) is not None:
+            return self._slow(text, answer)
+        return verdict
 
     def grade_many(self, pairs: Iterable[tuple], *, policy: str = "exact") -> list[Verdict]:
         """Verdicts of `(gold, pred)` or `(gold, pred, kind)`, in order. Undecided pairs run on all workers at once."""

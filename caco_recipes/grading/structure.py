@@ -838,6 +838,8 @@ def _squared_forms(left, right) -> bool | None:
 def _same_regions(a, b) -> bool | None:
     left, right = region(a, True), region(b, True)
     if left is None or right is None:
+        if any(isinstance(one, Seq) and one.open and len(one.items) == 1 for one in (a, b)):
+            return False
         for one, other in ((a, right), (b, left)):
             if isinstance(one, Text) and word_key(one.text) == "all reals" and other is not None:
                 return same_region(other, region(Sym("set R")))

@@ -51,6 +51,18 @@ def _boolean(output) -> bool:
     return isinstance(output, bool) or (isinstance(output, str) and output.strip() in ("true", "false"))
 
 
+def printed(output: object) -> str | None:
+    """The text of a typed value for the slow tier, where it is one number, expression or string; None otherwise."""
+    value = json.loads(output) if isinstance(output, str) else output
+    if isinstance(value, dict) and len(value) == 1:
+        (tag, content), *_ = value.items()
+        if tag == "$sympy":
+            text = content["str"] if isinstance(content, dict) else str(content)
+            return text.replace("**", "^").replace("*", " ")
+        return str(content) if tag in ("$int", "$frac", "$dec", "$float") else None
+    return str(value) if isinstance(value, str | int | float) else None
+
+
 def decode(output: object):
     """The tree of a tagged value: None for `null`, `Text` for strings and Booleans, an `Unreadable` for what has no tree."""
     if isinstance(output, str):
@@ -64,6 +76,8 @@ def decode(output: object):
         return _tree(output, 0)
     except Unreadable as fault:
         return fault
+    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as fault:
+        return Unreadable(f"a tag's content: {fault}")
 
 
 def _tree(value, depth: int):
@@ -152,7 +166,16 @@ def _tagged(tag: str, content, depth: int):
         return parse(clean(text), True)
     if tag == "$bytes":
         return Text(str(content))
+    if tag == "$repr":
+        return _printed(content["text"])
     raise Unreadable(tag)
+
+
+def _printed(text: str):
+    try:
+        return parse(clean(text), True)
+    except Unreadable:
+        return Text(text)
 
 
 def _fraction(content) -> Fraction:
@@ -165,6 +188,7 @@ def _bounded_range(content) -> tuple[int, int, int]:
     start, stop, step = (
         [*content, 1][:3] if isinstance(content, list) else (content["start"], content["stop"], content["step"])
     )
+    start, stop, step = (part if isinstance(part, int) else int(part["$int"]) for part in (start, stop, step))
     if step == 0 or len(range(int(start), int(stop), int(step))) > MAX_ITEMS:
         raise Unreadable("range")
     return int(start), int(stop), int(step)
