@@ -1,6 +1,6 @@
 """How a stage asks a model: its decoding parameters, its session, and what a completion's end means for the row."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from caco_recipes.configs import StageConfig, option
 from caco_recipes.generation import Completion, SamplingParams
 from caco_recipes.prompts import Prompt, load
+from caco_recipes.recipe import RecipeError
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED
 
 
@@ -52,16 +53,37 @@ class ModelConfig(StageConfig):
 
 @dataclass
 class Resources:
-    """What a stage that asks a model holds: the session, and the run's seed for draws of its own."""
+    """What a stage that asks a model holds.
+
+    Attributes:
+        session: the engine and its store; None where nothing is asked.
+        seed: the run's seed, for draws of the stage's own.
+        recorded: with `only: recorded`, whether the recorded engine has an answer for a subject; otherwise None.
+    """
 
     session: Any
     seed: int = 42
+    recorded: Callable[[str], bool] | None = None
 
 
 @contextmanager
 def open_session(config: ModelConfig, context: Any) -> Iterator[Resources]:
     """The session of the step's engine; None where the step names no engine."""
-    yield Resources(context.session(config.engine) if config.engine else None, context.recipe.seed)
+    session = context.session(config.engine) if config.engine else None
+    recorded = None
+    if getattr(config, "only", "") == "recorded":
+        recorded = _recordings(context.recipe.engines.get(config.engine), config.engine, context.step.stage)
+    yield Resources(session, context.recipe.seed, recorded)
+
+
+def _recordings(engine: Any, name: str, stage: str) -> Callable[[str], bool]:
+    from caco_recipes.generation.engines.recorded_engine import RecordedEngine
+
+    if engine is None or engine.engine != "recorded":
+        kind = f"{name} is {engine.engine}" if engine else "the step names no engine"
+        raise RecipeError(f"only: recorded asks for a recorded engine; {kind}")
+    index = RecordedEngine(engine, f"engines.{name}")
+    return lambda subject: index.has(stage, subject)
 
 
 def message(prompt: Prompt, **values: str) -> list[dict[str, str]]:

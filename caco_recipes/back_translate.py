@@ -42,6 +42,7 @@ class Config(ModelConfig):
 
     problems: Literal["back_translated", "original"] = option("Where the problems come from.", "back_translated")
     num_problems: int = option("Problems per program.", 1)
+    only: Literal["all", "recorded"] = option("recorded: programs that the recorded engine has an answer for.", "all")
     styles: list[str] = option(
         "Ways of telling a problem; by default those of prompts/problem_styles.md.", default_factory=list
     )
@@ -83,11 +84,13 @@ def draw_style(config: Config, seed: int, row_id: str, index: int) -> str:
 def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[str, list]:
     """Writes the batch's problems: `num_problems` rows per program, in order."""
     programs = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+    if resources.recorded:
+        programs = [program for program in programs if resources.recorded(program["code"])]
     if config.problems == "original":
         made = [_row(program, _original(program), "original", "original") for program in programs]
     else:
         made = _back_translated(programs, config, resources)
-    names = list(dict.fromkeys([*batch, *made[0]]))
+    names = dict.fromkeys([*batch, "family_id", "lineage", "verdict", "reason", *FEATURES])
     return {name: [row[name] for row in made] for name in names}
 
 

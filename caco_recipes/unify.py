@@ -16,8 +16,6 @@ completion without the expected answer (`no_answer`), a program that can't be re
 """
 
 import ast
-from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,27 +47,11 @@ class Config(ModelConfig):
         super().__post_init__()
         if self.method != "mechanical":
             self.need_engine()
+        elif self.engine:
+            raise ValueError("engine: nothing is asked with method: mechanical")
 
 
-@dataclass
-class Unifier(Resources):
-    """The session, and which subjects the recorded engine knows (None: any)."""
-
-    recorded: Callable[[str], bool] | None = None
-
-
-@contextmanager
-def open(config: Config, context: Any):
-    """The engine's session; with `only: recorded` also the recordings' index."""
-    engine = config.engine if config.method != "mechanical" else ""
-    recorded = None
-    if config.only == "recorded":
-        recorded = _recordings(context.recipe.engines[engine], engine)
-    if not engine:
-        yield Unifier(None, context.recipe.seed, recorded)
-        return
-    with open_session(config, context) as resources:
-        yield Unifier(resources.session, resources.seed, recorded)
+open = open_session
 
 
 def facts(config: Config, context: Any) -> dict[str, Any]:
@@ -85,7 +67,7 @@ def preview(config: Config, context: Any) -> str:
     return _messages(row, config)[0][0]["content"]
 
 
-def run(batch: dict[str, list], config: Config, resources: Unifier) -> dict[str, list]:
+def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[str, list]:
     """Unifies the batch's seeds; rows that `only` or the method leaves out are not in the result."""
     seeds = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
     seeds = [seed for seed in seeds if _taken(seed, config, resources)]
@@ -106,17 +88,7 @@ def run(batch: dict[str, list], config: Config, resources: Unifier) -> dict[str,
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _recordings(engine: Any, name: str) -> Callable[[str], bool]:
-    from caco_recipes.generation.engines.recorded_engine import RecordedEngine
-    from caco_recipes.recipe import RecipeError
-
-    if engine.engine != "recorded":
-        raise RecipeError(f"only: recorded asks for a recorded engine; {name} is {engine.engine}")
-    index = RecordedEngine(engine, f"engines.{name}")
-    return lambda subject: index.has("unify", subject)
-
-
-def _taken(seed: dict[str, Any], config: Config, resources: Unifier) -> bool:
+def _taken(seed: dict[str, Any], config: Config, resources: Resources) -> bool:
     has_program = bool((seed.get("program") or "").strip())
     if config.method == "mechanical" and not has_program:
         return False
@@ -145,14 +117,14 @@ def _is_code(seed: dict[str, Any]) -> bool:
     return seed.get("domain") == "code" and bool((seed.get("tests") or "").strip())
 
 
-def _request(seed: dict[str, Any], config: Config, resources: Unifier) -> tuple[Request, Prompt]:
+def _request(seed: dict[str, Any], config: Config, resources: Resources) -> tuple[Request, Prompt]:
     messages, prompt = _messages(seed, config)
     text = resources.session.render(messages)
     return Request(prompt=text, sampling=config.sampling(), stage="unify", subject=seed["problem"]), prompt
 
 
 def _from_model(
-    seed: dict[str, Any], request: Request, prompt: Prompt, completion: Completion, resources: Unifier
+    seed: dict[str, Any], request: Request, prompt: Prompt, completion: Completion, resources: Resources
 ) -> dict[str, Any]:
     verdict, reason = ending(completion)
     code = extract_program(completion.text) if verdict == ACCEPTED else completion.text
