@@ -11,6 +11,7 @@ import textwrap
 FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*$", re.MULTILINE)
 PYTHON = ("python", "python3", "py", "py3", "")
 CODE_START = re.compile(r"^(?:import |from \w[\w.]* import |def |class |async def |@\w|#|[A-Za-z_]\w*(?:, ?\w+)* ?= )")
+FUNCTION_LINE = re.compile(r"^(?:async )?def |^\w+ ?= ?lambda\b", re.MULTILINE)
 INPUT_LINE = re.compile(r"^input\s*(?::[^=\n]+)?=", re.MULTILINE)
 OUTPUT_LINE = re.compile(r"^output\s*(?::[^=\n]+)?=", re.MULTILINE)
 LAST_LINE = re.compile(r"^print\(\s*output\s*\)[ \t]*(?:#[^\n]*)?$", re.MULTILINE)
@@ -35,7 +36,7 @@ def extract_program(text: str) -> str:
         return complete[-1]
     if len(blocks) > 1 and _is_code_cot(joined := "\n\n".join(blocks)):
         return joined
-    with_function = [block for block in blocks if re.search(r"^(?:async )?def ", block, re.MULTILINE)]
+    with_function = [block for block in blocks if FUNCTION_LINE.search(block)]
     return (with_function or blocks)[-1]
 
 
@@ -92,4 +93,4 @@ def _up_to_last_line(program: str) -> str:
 
 
 def _is_code_cot(program: str) -> bool:
-    return bool(INPUT_LINE.search(program) and OUTPUT_LINE.search(program))
+    return bool(FUNCTION_LINE.search(program) and INPUT_LINE.search(program) and OUTPUT_LINE.search(program))

@@ -100,7 +100,7 @@ class Script:
         kept: list[str] = []
         for line in lines:
             blank = not line.strip()
-            if not self.repeats_problem(line.lstrip("# \t")) and not (blank and (not kept or not kept[-1].strip())):
+            if not self.repeats_problem(line.lstrip("# \t")) and not (blank and kept and not kept[-1].strip()):
                 kept.append(line)
         return kept
 

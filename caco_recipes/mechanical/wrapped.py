@@ -20,6 +20,13 @@ NAMES = ("solution", "compute_answer", "solve_problem", "answer_of_problem", "co
 BUILTINS = frozenset(dir(builtins))
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
+CERTAIN = (
+    ast.Assign,
+    ast.AnnAssign,
+    ast.AugAssign,
+    ast.Expr,
+    *IMPORTS,
+)  # they bind their names whenever they are reached
 
 
 def wrapped(script: Script) -> str:
@@ -41,7 +48,7 @@ def wrapped(script: Script) -> str:
     constants = find_constants([chunk.node for chunk in body], script.result)
     constants = {name: c for name, c in constants.items() if not any(name in uses(chunk.node) for chunk in top)}
     taken = {id(constant.statement): constant for constant in constants.values()}
-    lines = _borrowed(body, inner - set(constants), stars)
+    lines = _borrowed([*body, last], inner - set(constants), stars)
     for chunk in body:
         constant = taken.get(id(chunk.node))
         lines += chunk.above
@@ -84,17 +91,21 @@ def _nonlocal(chunk: Chunk, made: set[str]) -> Chunk:
 
 
 def _borrowed(chunks: list[Chunk], local: set[str], stars: list[str]) -> list[str]:
-    """Imports for names that the script reads before it binds them."""
+    """Imports for names that the script may read before it binds them.
+
+    An import too many does no harm, so a statement that may be skipped (a branch, a loop) does not count as binding.
+    """
     borrowed: list[str] = []
-    seen: set[str] = set()
+    certain: set[str] = set()
     for chunk in chunks:
-        early = (loads_now(chunk.node) & local) - seen
-        for name in sorted(early):
+        plain = isinstance(chunk.node, CERTAIN)
+        read = loads_now(chunk.node) if plain else uses(chunk.node)
+        for name in sorted(read & local - certain):
             if name in BUILTINS:
                 borrowed.append(f"from builtins import {name}")
-            elif len(stars) == 1 and not isinstance(chunk.node, FUNCTIONS):
+            elif len(stars) == 1 and name in loads_now(chunk.node):
                 borrowed.append(f"from {stars[0]} import {name}")
-        seen |= early | bound(chunk.node)
+        certain |= read | (bound(chunk.node) if plain or isinstance(chunk.node, DEFINITIONS) else set())
     return borrowed
 
 
