@@ -105,13 +105,11 @@ def bulk(folder: Path, samples: list[Completion], start: int, stop: int) -> None
     payloads = [
         encode(sample, "solve", "sha256:0123456789abcdef0123456789abcdef", 1_700_000_000) for sample in samples
     ]
-    number = start
-    for part in range(-(-max(0, stop - start) // 1_000_000)):
+    for part, first in enumerate(range(start, stop, 1_000_000)):
         with open(folder / f"{part:014d}-bench-1-0.seg", "wb", buffering=8 << 20) as out:
             out.write(segment.MAGIC)
-            for number in range(number, min(stop, number + 1_000_000)):
+            for number in range(first, min(stop, first + 1_000_000)):
                 out.write(segment.pack(bytes.fromhex(key(number)), payloads[number % len(payloads)]))
-            number += 1
 
 
 if __name__ == "__main__":

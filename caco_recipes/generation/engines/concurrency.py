@@ -5,10 +5,10 @@ grows on every server; as long as it grows less than half as fast as their numbe
 """
 
 import statistics
-from collections import deque
 
 START = 8
 TOLERANCE = 2.0  # at an unchanged limit, this much more time per token means that the server suffers
+ASK_AGAIN = 8  # windows
 
 
 class Concurrency:
@@ -21,7 +21,7 @@ class Concurrency:
         self._accepted: tuple[int, float] | None = None  # the limit before this one, and its time per token
         self._probing = True  # doubling, until the first time that more does not help
         self._calm_from = 0.0
-        self._waits: deque[int] = deque(maxlen=1)
+        self._stays = 0  # windows for which the limit has stayed
 
     def answered(self, seconds: float, tokens: int, in_flight: int) -> None:
         """A request was answered. `in_flight` counts it."""
@@ -44,14 +44,14 @@ class Concurrency:
             self._accepted = None
             self.limit = max(1, int(self.limit * 0.8))
         else:
-            # More did not help: stay, and ask again some windows later, because load changes.
+            # More did not help: back to what was enough, and ask again some windows later, because load changes.
             self._probing = False
-            self._waits.append((self._waits[0] if self._waits else 0) + 1)
-            if self._waits[0] >= 8:
-                self._waits.clear()
-                self._accepted = None
+            self._stays += 1
+            if self._stays > ASK_AGAIN:
+                self._stays, self._accepted = 0, None
             else:
-                self._accepted = (self.limit, min(pace, before_pace) if more <= 1 else pace)
+                self.limit = before_limit
+                self._accepted = (before_limit, before_pace)
 
     def overloaded(self, clock: float, round_trip: float) -> None:
         """The server said so (429, 5xx) or timed out: half of it, once per round trip."""
@@ -65,6 +65,6 @@ class Concurrency:
 
     def _grow(self, pace: float) -> None:
         self._accepted = (self.limit, pace)
-        self._waits.clear()
+        self._stays = 0
         step = self.limit if self._probing else max(1, self.limit // 10)
         self.limit = min(self.maximum, self.limit + step)

@@ -74,6 +74,8 @@ class TransformersEngine:
             device = config.device
         else:
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise EngineError(f"{key}.device: {device} is not here: set {key}.device to auto or cpu")
         try:
             self._device = torch.device(device)
             self._model = AutoModelForCausalLM.from_pretrained(
