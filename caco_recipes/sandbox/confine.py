@@ -417,6 +417,11 @@ def die_with_parent() -> None:
     libc().prctl(1, 9, 0, 0, 0)
 
 
+def name_process(name: str) -> None:
+    """What `ps` and `top` show of this process and its children (Linux only)."""
+    libc().prctl(15, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0)
+
+
 def drop_capabilities() -> None:
     """Empties every capability set; also the bounding and ambient sets, as far as that is permitted."""
     for capability in range(64):

@@ -1,7 +1,7 @@
 """What happens inside the confined process of a program: parse, note the facts, run, encode, leave.
 
 Loaded by the fork server, run by its children. Order matters: everything that a program must not be able to change
-(syntax verdict, literal `input`, facts for the rules) is written to memory that is unmapped before its first line runs.
+(syntax verdict, literal `input`, facts for the rules) has left the process before its first line runs.
 What is written afterwards is the program's own word: it can lie about itself, never about another.
 
 The functions here see a private copy of `builtins`, so a program that patches those changes nothing.
@@ -10,6 +10,7 @@ The functions here see a private copy of `builtins`, so a program that patches t
 import ast
 import builtins
 import gc
+import marshal
 import os
 import struct
 import sys
@@ -18,6 +19,9 @@ import types
 FILE_NAME = "<program>"
 CAPTURE = "@capture"  # not an identifier: no program has this name by accident
 RECORD = struct.Struct("<6I")  # lengths of: status, detail, input, output, text, stdout so far
+FRAME = struct.Struct("<I?")  # to the compiler: length of the text, rules wanted
+PAIR = struct.Struct("<II")  # from it: lengths of facts and code
+FACTS_BYTES = 256 * 1024  # what the pipe for the facts holds at least
 MISSING = object()
 
 
@@ -191,17 +195,32 @@ class Harness:
 
     # ------------------------------------------------------------------------------------------ the process's main
 
-    def main_single(self, source: str, want_rules: bool, shared, others, nonce: bytes, results: int) -> None:
-        """One program in this process."""
+    def main_compiled(self, code: bytes, nonce: bytes, results: int) -> None:
+        """One program in this process, compiled by the server's compiler process."""
+        os.write(results, nonce + record(*self.run(marshal.loads(code))))
+
+    def main_single(self, source: str, want_rules: bool, facts_to: int, nonce: bytes, results: int) -> None:
+        """One program in this process, from its text: when the compiler process could not do it."""
         code, facts = self.prepare(source, want_rules)
-        publish(shared, facts)
-        for memory in others:
-            memory.close()
+        publish(facts_to, facts)
         if code is not None:
             os.write(results, nonce + record(*self.run(code)))
 
+    def main_compiler(self, channel) -> None:
+        """Compiles programs, never runs one: (rules?, text) in, (facts, code) out, until the channel closes."""
+        while True:
+            head = read_exactly(channel, 5)
+            if len(head) < 5:
+                return
+            length, want_rules = FRAME.unpack(head)
+            source = read_exactly(channel, length).decode("utf-8", "surrogatepass")
+            code, facts = self.prepare(source, want_rules)
+            compiled = b"" if code is None else marshal.dumps(code)
+            facts = facts.encode("ascii")
+            channel.sendall(PAIR.pack(len(facts), len(compiled)) + facts + compiled)
+
     def main_variants(
-        self, source: str, variants: list, want_rules: bool, shared, others, nonce, results: int
+        self, source: str, variants: list, want_rules: bool, facts_to: int, nonce: bytes, results: int
     ) -> None:
         """One program on many inputs: `input = …` is replaced by each decoded value in turn, in fresh globals."""
         tree, wrong = self.parse(source)
@@ -210,9 +229,7 @@ class Harness:
             facts = '{"syntax":' + self._quoted(wrong) + "}"
         elif want_rules:
             facts = '{"input":null,"rules":' + self.facts_of(source, tree) + "}"
-        publish(shared, facts)
-        for memory in others:
-            memory.close()
+        publish(facts_to, facts)
         if tree is None:
             return
         for node in input_assignments(tree):
@@ -224,11 +241,9 @@ class Harness:
             status, detail, _, output, text = self.run(code, decoded)
             os.write(results, record(status, detail, "", output, text, os.lseek(1, 0, os.SEEK_CUR)))
 
-    def main_shared(self, sources: list, want_rules: bool, shared, others, nonce, results: int, reset) -> None:
+    def main_shared(self, sources: list, want_rules: bool, facts_to: int, nonce: bytes, results: int, reset) -> None:
         """Several screened programs in this process, one after the other; one that the screen refuses is not run."""
-        publish(shared, "{}")
-        for memory in others:
-            memory.close()
+        publish(facts_to, "{}")
         os.write(results, nonce)
         for source in sources:
             tree, _ = self.parse(source)
@@ -267,13 +282,24 @@ def input_assignments(tree: ast.Module):
 _BLOCKS = frozenset((ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler))
 
 
-def publish(shared, facts: str) -> None:
-    """Writes the facts to the memory shared with the fork server and unmaps it: out of reach from here on."""
+def publish(facts_to: int, facts: str) -> None:
+    """Hands the facts to the fork server, which reads this first frame only: nothing written later changes it."""
     data = facts.encode("ascii")
-    if len(data) + 4 > len(shared):
+    if len(data) + 4 > FACTS_BYTES:
         data = b'{"input":null,"cut":true}'
-    shared[: 4 + len(data)] = struct.pack("<I", len(data)) + data
-    shared.close()
+    os.write(facts_to, struct.pack("<I", len(data)) + data)
+    os.close(facts_to)
+
+
+def read_exactly(channel, length: int) -> bytes:
+    """`length` bytes from a socket, fewer when it closes."""
+    parts = b""
+    while len(parts) < length:
+        part = channel.recv(length - len(parts))
+        if not part:
+            break
+        parts += part
+    return parts
 
 
 def record(status: str, detail: str, captured: str, output: str, text: str, stdout: int = 0) -> bytes:

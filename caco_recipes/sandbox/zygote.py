@@ -9,6 +9,10 @@ nor parses one. When the socket closes it ends, and everything that it forked en
 """
 
 import builtins
+import collections
+import contextlib
+import fcntl
+import gc
 import json
 import marshal
 import mmap
@@ -27,7 +31,8 @@ FRAME = struct.Struct("<I")
 # kind, job id, wait status, killed, cpu seconds, wall seconds, peak KB, stdout size, then lengths: facts, results, stdout
 REPLY = struct.Struct("<cQiBddQQIII")
 NOT_KILLED, KILLED_CPU, KILLED_IDLE = 0, 1, 2
-SHARED_BYTES = 256 * 1024
+FACTS_BYTES = 256 * 1024
+FACTS_FD = 4
 RESULT_FD = 3
 
 
@@ -67,6 +72,7 @@ class Zygote:
         self.harness = self.make_harness(stdout)
         self.warm_up()
         self.slots = [Slot(config["portable"]) for _ in range(config["slots"])]
+        self.compiler = None
         self.base_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.harness_module["quiet_collector"]()
         huge = collapse_heap(confine) if config["huge_pages"] else 0
@@ -77,6 +83,7 @@ class Zygote:
             confine["limit_process_ids"](config["threads"] * config["slots"] + 50)
         if sys.platform == "linux":
             prefer_as_victim()
+            confine["name_process"]("caco-sandbox")
         trees = confine["interpreter_trees"](tuple(config["library_paths"])) if self.level != "unsafe" else []
         if self.level == "strict":
             confine["bare_root"](trees)
@@ -93,7 +100,12 @@ class Zygote:
             confine["no_new_privs"]()
             confine["Filter"](confine["server_filter"](self.level == "basic")).install()
             self.child_filter = confine["Filter"](confine["child_filter"]())
-        self.fork = os.fork if config["portable"] else confine["libc"]().fork
+        self.fork, self.exit_now, self.libc_prctl = os.fork, os._exit, None
+        if sys.platform == "linux" and not config["portable"]:
+            # without the interpreter's own hooks around fork, which cost more than the fork
+            libc = confine["libc"]()
+            self.fork, self.exit_now, self.libc_prctl = libc.fork, libc._exit, libc.prctl
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         self.self_test()
         self.harness_module["quiet_collector"]()
         self.control.setblocking(True)
@@ -164,7 +176,6 @@ class Zygote:
     def reset_state(self) -> None:
         """The state that every program starts from: seeds, decimal context, collector."""
         import decimal
-        import gc
         import random
 
         random.seed(self.config["seed"])
@@ -190,8 +201,10 @@ class Zygote:
         pid = self.fork()
         if pid == 0:
             self.child_filter.install()
-            os.write(writer, ", ".join(holes(self.level)).encode())
-            os._exit(0)
+            try:
+                os.write(writer, ", ".join(holes(self.level)).encode())
+            finally:
+                self.exit_now(0)
         os.close(writer)
         found = os.read(reader, 4096).decode()
         os.close(reader)
@@ -215,14 +228,21 @@ class Zygote:
                 if descriptor == control:
                     if not self.receive():
                         return
-                else:
+                elif self.compiler is not None and descriptor == self.compiler.descriptor:
+                    self.compiled()
+                elif descriptor in self.running:
                     self.reap(self.running[descriptor])
             self.watch()
-            while self.queue and self.slots:
-                self.launch(self.queue.pop(0))
+            while self.queue and len(self.slots) > self.compiling():
+                self.start_job(self.queue.pop(0))
+
+    def compiling(self) -> int:
+        return len(self.compiler.jobs) if self.compiler is not None else 0
 
     def pause(self) -> float | None:
         """Milliseconds until a running program must be looked at."""
+        if self.compiling():
+            return 20
         if not self.running:
             return None
         if not self.pidfds:
@@ -243,71 +263,112 @@ class Zygote:
             del self.buffer[: 4 + length]
         return True
 
-    def launch(self, job: tuple) -> None:
-        number, kind, cpu, idle, want_rules, sources, inputs = job
-        slot = self.slots.pop()
-        variants = [self.decoder(text, self.bounds) for text in inputs]
+    def start_job(self, job: tuple) -> None:
+        """A single program goes to the compiler process first; the others compile in their own."""
+        if job[1] != "single":
+            self.launch(job)
+            return
+        if self.compiler is None:
+            try:
+                self.compiler = Compiler(self)
+                self.poll.register(self.compiler.descriptor, select.POLLIN)
+            except OSError:  # no process or descriptor to be had now
+                self.launch(job)
+                return
         try:
+            self.compiler.give(job)
+        except OSError:  # it has ended, or is stuck with a full socket
+            self.drop_compiler()
+
+    def compiled(self) -> None:
+        """Takes what the compiler has finished; when it has ended, its oldest program runs without it."""
+        try:
+            finished = self.compiler.take()
+        except (OSError, EOFError):
+            self.drop_compiler()
+            return
+        for job, facts, code in finished:
+            if code:
+                self.launch(job, facts, code)
+            else:  # a syntax error: nothing to run
+                header = REPLY.pack(b"R", job[0], 0, 0, 0, 0, 0, 0, len(facts), 0, 0)
+                self.send(header, facts)
+        if self.compiler.count > 5000 and not self.compiler.jobs:
+            self.drop_compiler()
+
+    def drop_compiler(self) -> None:
+        compiler, self.compiler = self.compiler, None
+        self.poll.unregister(compiler.descriptor)
+        compiler.end()
+        jobs = list(compiler.jobs)
+        if jobs:
+            self.launch(jobs[0])
+        self.queue[:0] = jobs[1:]
+
+    def launch(self, job: tuple, facts: bytes = b"", code: bytes = b"") -> None:
+        number, kind, cpu, idle, want_rules, sources, inputs = job
+        slot, handle, pid = self.slots.pop(), None, -1
+        runs = max(1, len(inputs), len(sources))
+        try:
+            variants = [self.decoder(text, self.bounds) for text in inputs]
             slot.clear()
             nonce = os.urandom(16)
             started = time.monotonic()
             pid = self.fork()
             if pid == 0:
                 self.become_program(
-                    slot, kind, cpu * max(1, len(inputs), len(sources)), want_rules, sources, variants, nonce
+                    slot, "compiled" if code else kind, cpu * runs, want_rules, sources, variants, nonce, code
                 )
             if pid < 0:
                 raise OSError(11, "fork refused: no process, or no memory, to be had")
-        except OSError as error:
-            self.slots.append(slot)
-            self.send(REPLY.pack(b"F", number, 0, 0, 0, 0, 0, 0, 0, 0, 0), str(error).encode())
-            return
-        try:
             handle = os.pidfd_open(pid) if self.pidfds else -pid
-        except OSError as error:  # out of descriptors: cannot watch it, so do not run it
-            os.waitpid(pid, 0)
+        except OSError as error:
+            if pid > 0:  # out of descriptors: it can't be watched, so it must not run
+                signal_child(pid)
+                os.waitpid(pid, 0)
             self.slots.append(slot)
             self.send(REPLY.pack(b"F", number, 0, 0, 0, 0, 0, 0, 0, 0, 0), str(error).encode())
             return
-        self.running[handle] = Child(
-            number, pid, handle, slot, nonce, cpu, idle, started, max(len(inputs), len(sources))
-        )
+        self.running[handle] = Child(number, pid, handle, slot, nonce, cpu, idle, started, runs, facts)
         if self.pidfds:
             self.poll.register(handle, select.POLLIN)
 
-    def become_program(self, slot, kind, cpu, want_rules, sources, variants, nonce) -> None:
+    def become_program(self, slot, kind, cpu, want_rules, sources, variants, nonce, code) -> None:
         """In the child. Never returns."""
         harness = self.harness
         try:
-            if sys.platform == "linux":
-                self.confine["die_with_parent"]()
+            if self.libc_prctl is not None:
+                self.libc_prctl(1, 9, 0, 0, 0)  # the kernel ends this process when the server ends
             os.dup2(slot.out, 1)
             os.dup2(slot.results, RESULT_FD)
-            os.closerange(RESULT_FD + 1, 256)
+            if kind == "compiled":
+                os.closerange(RESULT_FD + 1, 256)
+            else:
+                os.dup2(slot.facts_in, FACTS_FD)
+                os.closerange(FACTS_FD + 1, 256)
             ceiling = int(cpu) + 2
             resource.setrlimit(resource.RLIMIT_CPU, (ceiling, ceiling + 1))
-            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             if self.child_filter is not None:
                 self.child_filter.install()
-            others = [other.shared for other in self.slots]
-            others += [child.slot.shared for child in self.running.values()]
-            if kind == "single":
-                import gc
-
-                gc.enable()
-                harness.main_single(sources[0], want_rules, slot.shared, others, nonce, RESULT_FD)
+            gc.enable()
+            if kind == "compiled":
+                harness.main_compiled(code, nonce, RESULT_FD)
+            elif kind == "single":
+                harness.main_single(sources[0], want_rules, FACTS_FD, nonce, RESULT_FD)
             elif kind == "variants":
-                harness.main_variants(sources[0], variants, want_rules, slot.shared, others, nonce, RESULT_FD)
+                harness.main_variants(sources[0], variants, want_rules, FACTS_FD, nonce, RESULT_FD)
             else:
-                harness.main_shared(sources, want_rules, slot.shared, others, nonce, RESULT_FD, self.reset_state)
+                harness.main_shared(sources, want_rules, FACTS_FD, nonce, RESULT_FD, self.reset_state)
         except BaseException:
-            os._exit(70)
-        os._exit(0)
+            self.exit_now(70)
+        self.exit_now(0)
 
     # -------------------------------------------------------------------------------------------- watching
 
     def watch(self) -> None:
         now = time.monotonic()
+        if self.compiling() and self.compiler.is_stuck(now):
+            self.drop_compiler()
         for child in list(self.running.values()):
             if not self.pidfds:
                 self.reap(child)
@@ -323,13 +384,11 @@ class Zygote:
                     self.send(REPLY.pack(b"I", child.number, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
     def kill(self, child) -> None:
-        try:
-            if self.pidfds:
+        if self.pidfds:
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(child.handle, signal.SIGKILL)
-            else:
-                os.kill(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        else:
+            signal_child(child.pid)
 
     def reap(self, child) -> None:
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
@@ -341,7 +400,8 @@ class Zygote:
             os.close(child.handle)
         del self.running[child.handle]
         slot, cpu = child.slot, usage.ru_utime + usage.ru_stime
-        facts, results = slot.read(child.nonce, self.config["result_cap"])
+        results = slot.read_results(child.nonce, self.config["result_cap"])
+        facts = child.facts or slot.read_facts()
         size = os.fstat(slot.out).st_size
         stdout = os.pread(
             slot.out, self.config["stdout_kb"] * 1024 if child.runs <= 1 else self.config["result_cap"], 0
@@ -354,37 +414,144 @@ class Zygote:
         self.send(header, facts, results, stdout)
 
     def end(self) -> None:
+        if self.compiler is not None:
+            self.compiler.end()
         for child in self.running.values():
             self.kill(child)
 
 
+class Compiler:
+    """A confined process that parses, compiles and notes facts, for one program after the other, and runs none.
+
+    Parsing in a fresh process costs ten times as much (it touches the parser's and compiler's pages anew each time).
+    The server itself never parses: a source that breaks or stalls the parser takes this process with it, and is then
+    tried again in a process of its own, whose limits say what becomes of it.
+    """
+
+    def __init__(self, zygote: Zygote):
+        ours, theirs = socket.socketpair()
+        self.pid = zygote.fork()
+        if self.pid < 0:
+            raise OSError(11, "fork refused")
+        if self.pid == 0:
+            try:
+                if zygote.libc_prctl is not None:
+                    zygote.libc_prctl(1, 9, 0, 0, 0)
+                os.dup2(theirs.fileno(), 3)
+                os.closerange(4, 256)
+                if zygote.child_filter is not None:
+                    zygote.child_filter.install()
+                gc.enable()
+                zygote.harness.main_compiler(Channel(3))
+            finally:
+                zygote.exit_now(0)
+        theirs.close()
+        ours.settimeout(2.0)  # the server must not hang on a parser that does
+        self.channel, self.descriptor = ours, ours.fileno()
+        self.jobs: collections.deque = collections.deque()
+        self.buffer, self.count, self.cpu, self.since = bytearray(), 0, 0.0, time.monotonic()
+        self.cpu_at_start_of_job = 0.0
+
+    def give(self, job: tuple) -> None:
+        source = job[5][0].encode("utf-8", "surrogatepass")
+        if not self.jobs:
+            self.since = time.monotonic()
+        self.jobs.append(job)
+        self.channel.sendall(struct.pack("<I?", len(source), job[4]) + source)
+
+    def take(self) -> list[tuple]:
+        data = self.channel.recv(1 << 18)
+        if not data:
+            raise EOFError
+        self.buffer += data
+        finished = []
+        while len(self.buffer) >= 8 and self.jobs:
+            facts, code = struct.unpack_from("<II", self.buffer)
+            if facts > FACTS_BYTES or code > 1 << 24:
+                raise EOFError
+            if len(self.buffer) < 8 + facts + code:
+                break
+            body = bytes(self.buffer[8 : 8 + facts + code])
+            del self.buffer[: 8 + facts + code]
+            finished.append((self.jobs.popleft(), body[:facts], body[facts:]))
+            self.count += 1
+            self.since = time.monotonic()
+            self.cpu_at_start_of_job = self.cpu
+        return finished
+
+    def is_stuck(self, now: float) -> bool:
+        """Half a second of CPU time on one source, or ten of waiting."""
+        if now - self.since < 0.2:
+            return False
+        try:
+            self.cpu = time.clock_gettime((~self.pid << 3) | 2)
+        except OSError:
+            return now - self.since > 10
+        return self.cpu - self.cpu_at_start_of_job > 0.5 or now - self.since > 10
+
+    def end(self) -> None:
+        self.channel.close()
+        signal_child(self.pid)
+        os.waitpid(self.pid, 0)
+
+
+class Channel:
+    """The two socket calls that the compiler process needs, on a bare descriptor."""
+
+    def __init__(self, descriptor: int):
+        self.descriptor = descriptor
+
+    def recv(self, length: int) -> bytes:
+        return os.read(self.descriptor, length)
+
+    def sendall(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+
 class Slot:
-    """Where one running program puts its results: two memory files and a mapping that it loses before it starts."""
+    """Where one running program puts its results: two memory files, and a pipe for the facts noted before it ran."""
 
     def __init__(self, portable: bool):
         self.out, self.results = memory_file("stdout", portable), memory_file("results", portable)
-        self.shared = mmap.mmap(-1, SHARED_BYTES)
+        self.facts_out, self.facts_in = os.pipe()
+        os.set_blocking(self.facts_out, False)
+        try:
+            fcntl.fcntl(self.facts_in, 1031, FACTS_BYTES)  # F_SETPIPE_SZ: the writer must never wait
+        except OSError:
+            pass
 
     def clear(self) -> None:
         for descriptor in (self.out, self.results):
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
-        self.shared[:4] = b"\0\0\0\0"
 
-    def read(self, nonce: bytes, cap: int) -> tuple[bytes, bytes]:
-        (length,) = FRAME.unpack_from(self.shared)
-        facts = self.shared[4 : 4 + min(length, SHARED_BYTES - 4)]
+    def read_results(self, nonce: bytes, cap: int) -> bytes:
         results = os.pread(self.results, cap, 0)
-        return facts, results[len(nonce) :] if results.startswith(nonce) else b""
+        return results[len(nonce) :] if results.startswith(nonce) else b""
+
+    def read_facts(self) -> bytes:
+        """The first frame in the pipe; what a program may have added behind it is thrown away."""
+        data = b""
+        try:
+            while part := os.read(self.facts_out, 1 << 20):
+                data += part
+        except BlockingIOError:
+            pass
+        if len(data) < 4:
+            return b""
+        (length,) = FRAME.unpack_from(data)
+        return data[4 : 4 + length]
 
 
 class Child:
     """A running program, seen from outside."""
 
-    def __init__(self, number, pid, handle, slot, nonce, cpu_limit, idle_limit, started, runs):
+    def __init__(self, number, pid, handle, slot, nonce, cpu_limit, idle_limit, started, runs, facts):
         self.number, self.pid, self.handle, self.slot, self.nonce, self.runs = number, pid, handle, slot, nonce, runs
         self.cpu_limit, self.idle_limit, self.started = cpu_limit, idle_limit, started
-        self.killed, self.parked = NOT_KILLED, False
+        self.killed, self.parked, self.facts = NOT_KILLED, False, facts
         self.idle_seconds = 0.0
         self.last_look, self.last_cpu, self.cpu_before, self.progress = started, 0.0, 0.0, 0
         self.next_look = started + min(0.05, cpu_limit)
@@ -414,6 +581,19 @@ class Child:
 
 
 # ------------------------------------------------------------------------------------------------ the machine
+
+
+def signal_child(pid: int) -> None:
+    """SIGKILL to an unreaped child, by pidfd where kill() is filtered away; by kill() elsewhere."""
+    with contextlib.suppress(ProcessLookupError):
+        try:
+            handle = os.pidfd_open(pid)
+        except (AttributeError, OSError):
+            with contextlib.suppress(PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            return
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
 
 
 def memory_file(name: str, portable: bool) -> int:
@@ -489,7 +669,7 @@ def holes(level: str) -> list[str]:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     # out of the way of descriptors 0 to 3, which every program gets anew
-    control = socket.socket(fileno=__import__("fcntl").fcntl(control.detach(), 1030, 16))
+    control = socket.socket(fileno=fcntl.fcntl(control.detach(), 1030, 16))
     zygote = None
     try:
         (length,) = FRAME.unpack(control.recv(4, socket.MSG_WAITALL))
