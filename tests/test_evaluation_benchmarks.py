@@ -180,6 +180,8 @@ def test_hub_schemas(tmp_path, name):
     rows, problem, gold = HUB_ROWS[name]
     found = load(BENCHMARKS[name], path=write(tmp_path / "hub.jsonl", rows), expected=1)
     assert problem in found.items[0].problem and found.items[0].answer == gold
+    own_ids = {"math500": "test/a/1.json", "aime24": "2024-II-4", "svamp": "chal-1", "arc_challenge": "Mercury_1"}
+    assert found.items[0].id == own_ids.get(name, found.items[0].id)
     if BENCHMARKS[name].kind == "choice":
         assert len(found.items[0].choices) >= 2 and "(A)" not in found.items[0].choices[0]
 

@@ -104,7 +104,7 @@ def load(
     else:
         rows, source, found = _hub_rows(benchmark, revision)
         where = source
-    items = tuple(_problems(benchmark, rows, where))
+    items = tuple(_problems(benchmark, rows, where, from_hub=path is None))
     wanted = benchmark.problems if expected is None else expected
     if len(items) != wanted:
         raise BenchmarkError(
@@ -119,15 +119,23 @@ def load(
     )
 
 
-def _problems(benchmark: Benchmark, rows: Iterator[dict[str, Any]], where: str) -> Iterator[Problem]:
-    """Rows in our own fields or the Hub's -> problems. The first row tells which of the two they are."""
+def _is_ours(benchmark: Benchmark, row: dict[str, Any]) -> bool:
+    """Whether a file's row has our own fields; some Hub schemas say `problem` and `answer` too, but not `id`."""
+    if "problem" not in row or "answer" not in row:
+        return False
+    columns = benchmark.hub.columns if benchmark.hub else ()
+    return "id" in row or not columns or not set(columns) <= set(row)
+
+
+def _problems(benchmark: Benchmark, rows: Iterator[dict[str, Any]], where: str, from_hub: bool) -> Iterator[Problem]:
+    """Rows in our own fields or the Hub's -> problems. A file's first row tells which of the two they are."""
     ours: bool | None = None
     with_ids = False  # whether the first row has an id: then every row must
     for number, row in enumerate(rows, 1):
         if BAD_LINE in row:
             raise BenchmarkError(f"{where}, row {number}: not a JSON object")
         if ours is None:
-            ours = "problem" in row and "answer" in row
+            ours = not from_hub and _is_ours(benchmark, row)
         try:
             fields = row if ours else benchmark.from_hub(row)
             if fields is None:
