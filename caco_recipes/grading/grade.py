@@ -14,7 +14,7 @@ from caco_recipes.grading.numbers import plain_number
 from caco_recipes.grading.parser import parse
 from caco_recipes.grading.structure import rounds_to, same, same_words
 from caco_recipes.grading.syntax import Num, Seq, Text, Unreadable
-from caco_recipes.grading.words import clock, number_word, plain_words, word_key
+from caco_recipes.grading.words import MEANINGS, clock, number_word, plain_words, word_key
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED, Verdict
 
 GRADER_VERSION = "1"
@@ -25,6 +25,7 @@ _OPTION = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(?([
 _DESCRIBED = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(([A-E])\)\s*\}?\s*\S|([A-E])\s*[.):]\s*\S)"
 )
+_FORMULA = re.compile(r"\\(?!text|mbox|mathrm|mathbf|textbf)[A-Za-z]+|[-+*/^=<>]|\d+")
 # What a pair is called when our tiers can't read it and the slow one wasn't asked.
 UNREAD = "infrastructure:unreadable_answer"
 
@@ -154,6 +155,9 @@ def _same_option(left: str, right: str) -> bool | None:
         if letter is None:
             continue
         name = letter.group(1) or letter.group(2)
+        other = _OPTION.match(pred)
+        if other is not None and len(gold) + len(pred) > 2:
+            return (other.group(1) or other.group(2)).upper() == name.upper()
         if len(pred) == 1 and pred.isalpha():
             return pred.upper() == name.upper() if pred.islower() and gold is left and name != "E" else None
         described = _DESCRIBED.match(pred)
@@ -250,6 +254,11 @@ def _text_mismatch(gold: str, pred: str) -> Verdict:
     return _rejected("words")
 
 
+def _formulas(text: str) -> list[str]:
+    """What isn't words in a text: its formulas must agree as written before its words are compared."""
+    return _FORMULA.findall(text.replace("$", "").replace(" ", ""))
+
+
 def _prose(text: str, node) -> bool:
     """Whether an unparsed text is mostly words."""
     if isinstance(node, Text):
@@ -259,11 +268,13 @@ def _prose(text: str, node) -> bool:
 
 
 def _unread(left: str, right: str, gold, pred) -> Verdict:
-    if same_words(left, right):
-        return _accepted("words")
-    if word_key(left) == word_key(right):
-        return _accepted("words")
     gold_prose, pred_prose = _prose(left, gold), _prose(right, pred)
+    if (
+        ((gold_prose and pred_prose) or word_key(left) in MEANINGS)
+        and _formulas(left) == _formulas(right)
+        and same_words(left, right)
+    ):
+        return _accepted("words")
     for node, text, prose in ((gold, right, pred_prose), (pred, left, gold_prose)):
         if node is not None and prose and len(text) < 60 and same(node, Text(text)):
             return _accepted("words")

@@ -63,7 +63,7 @@ _SPACES = re.compile(
     r"\\q?quad|\\(?:enspace|enskip|thinspace|hfill|hspace\*?\{[^{}]*\}|vspace\*?\{[^{}]*\}|phantom\{[^{}]*\})(?![A-Za-z])|~"
 )
 _DIGIT_GROUPS = re.compile(
-    r"(?<![\d.])(\d{1,3})((?:(?:\\[,!; ]|\{,\}|,\\!|\\!,|\{,\}\\!|\{\\,\}|,\{\})\s?\d{3})+)(?!\d)"
+    r"(?<![\d.])(\d{1,3})((?:(?:\\[,!; ]|\s?\{\s?,\s?\}|,\\!|\\!,|\{,\}\\!|\{\\,\}|,\{\})\s?\d{3})+)(?!\d)"
 )
 _SPACE_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3})((?: \d{3})+)(?![\d/])")
 _NOT_DIGIT = re.compile(r"\D")
@@ -100,7 +100,7 @@ _WRAPS = [
 ]
 _PLAIN = re.compile(r"[\w .,+\-*/()\[\]=<>:]*\Z", re.A)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
-_ENDS = re.compile(r"(?:\s|\\\\|(?<!\\)[;,。])+\Z")
+_ENDS = re.compile(r"(?:\s|\\+(?=\s*\Z)|(?<!\\)[;,。])+\Z")
 _LEADS = re.compile(r"\A(?:\s|\\\\(?![A-Za-z])|[;,。])+")
 
 
@@ -186,7 +186,7 @@ def clean(text: str) -> str:
         text = _SUPER_RUN.sub(lambda m: "^{" + m.group().translate(_SUPER) + "}", text)
         text = _SUB_RUN.sub(lambda m: "_{" + m.group().translate(_SUB) + "}", text)
         text = text.translate(_TABLE)
-    if "\\" in text or "{,}" in text:
+    if "\\" in text or "{" in text:
         text = _DIGIT_GROUPS.sub(_ungroup_digits, text)
         text = _SIZES.sub("", text)
         text = _STYLES.sub(" ", text)

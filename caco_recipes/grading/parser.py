@@ -486,11 +486,6 @@ class _Parser:
     def operator(self, value: str):
         if value in _CLOSERS:
             return self.bracket(value)
-        if value == "]":  # French open interval ]a, b[
-            first = self.relation()
-            self.expect(",", ";")
-            second = self.relation()
-            return Seq("(", "]" if self.expect("[", "]") == "]" else ")", [first, second])
         if value in ("|", "||"):
             self.bars += 1
             inner = self.relation()
@@ -892,6 +887,7 @@ def _plain_brackets(node, inside: bool = False):
     return node
 
 
+_FRENCH = re.compile(r"([\[\]])([^\[\]()]*[,;][^\[\]()]*)([\[\]])")  # ]a, b[
 _PYTHON = re.compile(
     r"\*\*|\*|\b(?:sqrt|Matrix|Fraction|Rational|exp|log|Eq|Interval|FiniteSet|Union|pi)\b(?<!\\pi)|\A\[.*, .*\]\Z|'"
 )
@@ -906,6 +902,9 @@ def parse(text: str, program: bool = False, thousands: bool = True, latex: bool 
     """
     if len(text) > 4000:
         raise Unreadable("too long")
+    french = _FRENCH.fullmatch(text)
+    if french and (french[1] == "]" or french[3] == "["):
+        text = ("(" if french[1] == "]" else "[") + french[2] + (")" if french[3] == "[" else "]")
     python = program or (not latex and "\\" not in text and _PYTHON.search(text) is not None)
     try:
         return parse_tokens(lex(text, thousands), python)

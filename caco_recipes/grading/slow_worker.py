@@ -1,14 +1,16 @@
 """The process behind the slow tier: reads `[gold, pred]` as JSON lines, answers `"equal"`, `"different"` or `"unread"`.
 
-math-verify's LaTeX grammar builds sympy objects without evaluating text; its other path, `parse_expr`, does evaluate it and is
-taken out here. Started with no rights beyond computing: no new processes, sockets or files to write, and bounded memory.
+math-verify's LaTeX grammar builds sympy objects and hands sympy's evaluating reader, `parse_expr`, nothing but number literals; its
+other path would hand it whole answers. Here that reader refuses all but number literals. Started with no rights beyond computing: no new processes, sockets or files to write, and bounded memory.
 """
 
 import json
+import re
 import resource
 import sys
 
 MEMORY_BYTES = 3 << 30
+_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,4})?\s*")
 _DENIED = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "socket.", "ctypes.", "os.remove",
            "os.rename", "shutil.", "os.kill")  # fmt: skip
 
@@ -20,8 +22,13 @@ def _refuse(event: str, arguments: tuple) -> None:
         raise PermissionError("answers write no files")
 
 
-def _no_parse_expr(*_, **__):
-    raise ValueError("answer text is never evaluated")
+def _numbers_only(parse_expr):
+    def read(text, *arguments, **options):
+        if not _NUMBER.fullmatch(str(text)):
+            raise ValueError("answer text is never evaluated")
+        return parse_expr(text, *arguments, **options)
+
+    return read
 
 
 def main() -> None:
@@ -32,10 +39,9 @@ def main() -> None:
     import sympy.parsing.sympy_parser
     from math_verify import LatexExtractionConfig, parse, verify
 
-    math_verify.parser.parse_expr = _no_parse_expr
-    latex2sympy2_extended.latex2sympy2.parse_expr = _no_parse_expr
-    sympy.parsing.sympy_parser.parse_expr = _no_parse_expr
-    sympy.parsing.parse_expr = _no_parse_expr
+    guarded = _numbers_only(sympy.parsing.sympy_parser.parse_expr)
+    for module in (math_verify.parser, latex2sympy2_extended.latex2sympy2, sympy.parsing.sympy_parser, sympy.parsing):
+        module.parse_expr = guarded
     config = [LatexExtractionConfig(boxed_match_priority=0)]
     # The first comparison imports and caches what the later ones need.
     verify(

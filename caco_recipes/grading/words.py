@@ -27,6 +27,8 @@ _SAME = {
     "neither even nor odd": "neither",
 }  # fmt: skip
 
+MEANINGS = set(_SAME.values())
+
 # unit -> (dimension, factor to the dimension's base unit); a generic counter has no dimension
 _UNITS: dict[str, tuple[str, float]] = {}
 for _dimension, _table in {
@@ -60,6 +62,7 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:([ap])\.?\s?m\.?)?\Z",
 _PERCENT = {"percent", "percentage", "percents", "pct", "per cent", "percentage points"}
 _SPACE = re.compile(r"[\s~]+")
 _PUNCT = re.compile(r"[^\w\s+\-*/=<>%.]|(?<!\d)\.|\.(?!\d)")
+_HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 _UNIT_WORD = re.compile(r"[A-Za-z]+")
 _ARTICLES = re.compile(r"\b(?:the|a|an|is|are|it|its|answer|therefore|so|thus)\b")
 
@@ -111,7 +114,7 @@ def plain_words(text: str) -> str:
         .replace("_", " ")
         .replace("-", " ")
     )
-    return _SPACE.sub(" ", _PUNCT.sub(" ", text.lower())).strip()
+    return _SPACE.sub(" ", _PUNCT.sub(" ", _HYPHEN.sub(" ", text.lower()))).strip()
 
 
 @lru_cache(maxsize=16384)
