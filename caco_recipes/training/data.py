@@ -152,6 +152,9 @@ def _load(source: Source, streaming: bool) -> Any:
         kinds = {"parquet" if path.suffix == ".parquet" else "json" for path in files}
         if len(kinds) > 1:
             raise RecipeError(f"dataset_path: {source.label} mixes Parquet and JSON files; name one kind")
+        files = [path for path in files if not _without_rows(path)]
+        if not files:
+            raise RecipeError(f"the dataset {source.label} is empty")
         try:
             rows = load_dataset(
                 kinds.pop(), data_files=[str(path) for path in files], split="train", streaming=streaming
@@ -168,6 +171,17 @@ def _load(source: Source, streaming: bool) -> Any:
     if isinstance(rows, Dataset) and len(rows) == 0:
         raise RecipeError(f"the dataset {source.label} is empty")
     return rows
+
+
+def _without_rows(path: Path) -> bool:
+    """Whether a Parquet file is whole and has no rows: a run's part may, and `load_dataset` fails on it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return path.suffix == ".parquet" and pq.read_metadata(path).num_rows == 0
+    except (OSError, pa.ArrowException):
+        return False  # not whole: the reader says so with the file's name
 
 
 def _select(rows: Any, columns: dict[str, str], fields: tuple[str, ...], label: str) -> Any:
