@@ -319,7 +319,13 @@ def open_tools(config: Config, benchmarks: Sequence[Benchmark]) -> Iterator[Tool
         if any(benchmark.kind == "code" for benchmark in benchmarks):
             from caco_recipes.sandbox import Limits, Pool
 
-            limits = Limits(cpu_seconds=config.cpu_seconds)
+            # HumanEval+ carries its inputs in the tests' source: up to megabytes.
+            limits = Limits(
+                cpu_seconds=config.cpu_seconds,
+                slow_cpu_seconds=3 * config.cpu_seconds,
+                memory_mb=2048,
+                source_kb=16_384,
+            )
             pool = Pool(workers=config.workers, limits=limits, minimum_isolation=config.isolation)
             pool = stack.enter_context(pool)
         yield Tools(grader=stack.enter_context(Grader(workers=config.workers)), pool=pool)

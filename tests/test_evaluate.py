@@ -156,6 +156,28 @@ def test_samples_give_pass_majority_and_average(made):
     assert strict["maj_at"]["4"]["value"] == pytest.approx((1 + 0.5 + 1 + 0) / 4)
 
 
+def test_humaneval_plus_runs_in_the_sandbox_with_its_large_tests(tmp_path):
+    inputs = [[list(range(100))] for _ in range(1500)]  # 600 kB of source: such are the larger ones
+    tests = f"def check(candidate):\n    inputs = {inputs}\n    assert all(candidate(*i) == sum(*i) for i in inputs)\n"
+    prompt = 'def total(xs: list) -> int:\n    """ Sum. """\n'
+    row = {"task_id": "HumanEval/0", "prompt": prompt, "canonical_solution": "", "entry_point": "total", "test": tests}
+    lines(tmp_path / "he.jsonl", [row, row | {"task_id": "HumanEval/1", "prompt": prompt.replace("Sum", "Add")}])
+    common = {"stage": "evaluate", "source": "made for this test", "licence": "Apache-2.0"}
+    answers = [
+        "```python\ndef total(xs):\n    return sum(xs)\n```",
+        "```python\ndef total(xs):\n    return len(xs)\n```",
+    ]
+    subjects = [prompt, prompt.replace("Sum", "Add")]
+    lines(tmp_path / "m.jsonl", [common | {"subject": s, "text": t} for s, t in zip(subjects, answers)])
+    recipe = {"engine": {"engine": "recorded"}, "benchmarks": ["humaneval_plus"], "expected": {"humaneval_plus": 2}}
+    recipe |= {"data": {"humaneval_plus": str(tmp_path / "he.jsonl")}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    assert run(tmp_path, "--model", str(tmp_path / "m.jsonl")) == 0
+    log = [json.loads(line) for line in open(tmp_path / "out" / "model" / "items-humaneval_plus.jsonl")]
+    assert [row["judgements"][STRICT]["verdict"] for row in log] == ["accepted", "rejected"], log[0]["judgements"]
+    assert log[1]["judgements"][STRICT]["reason"] == "exception:AssertionError"
+
+
 def test_contaminated_items_are_flagged_and_left_out_of_a_second_number(made):
     lines(made / "flags.jsonl", [{"benchmark": "math", "id": "1", "span": "What is 2+2"}])
     run(made, "--model", str(made / "weak.jsonl"), "--contaminated", str(made / "flags.jsonl"))

@@ -9,7 +9,7 @@ from caco_recipes.evaluation.benchmarks import BENCHMARKS
 from caco_recipes.evaluation.corrections import CORRECTED
 from caco_recipes.evaluation.loading import Problem, load
 from caco_recipes.evaluation.protocols import PAPER, STRICT, Response, Tools, judge
-from caco_recipes.evaluation.theorem_answers import last_digit
+from caco_recipes.evaluation.theorem_answers import last_digit, said
 from caco_recipes.grading import Grader
 
 COLOURS = ("red", "dark red", "blue", "a green one")
@@ -104,7 +104,7 @@ def test_code_is_read_and_compiles(response, rule):
 def tools():
     from caco_recipes.sandbox import Limits, Pool
 
-    limits = Limits(cpu_seconds=2.0)
+    limits = Limits(cpu_seconds=1.0, slow_cpu_seconds=1.0)
     with Pool(workers=1, limits=limits, minimum_isolation="basic") as pool, Grader(workers=1) as grader:
         yield Tools(grader=grader, pool=pool)
 
@@ -213,6 +213,11 @@ def theorem(gold, answer_type: str) -> Problem:
         (1.42, "float", "1.45", False, True),  # within 4 %, not within a unit of the last digit
         (1.42, "float", "1.6", False, False),
         (0.333, "float", r"\frac{1}{3}", True, True),
+        (3.1415926, "float", "3.142", True, True),
+        (28.3, "float", "28.296 MeV", True, None),
+        (1.2, "float", "1.27", False, None),
+        (1.0, "float", r"\frac{1}{6}", False, None),
+        ([1, 0], "list of integer", "[True, False]", True, None),
         (11760, "integer", "11760", True, True),
         (11760, "integer", "11761", False, None),
         (True, "bool", "True", True, True),
@@ -228,6 +233,25 @@ def test_theoremqa_goes_by_type(tools, gold, kind, answer, strict, paper):
     assert judgements[STRICT].right is strict
     if paper is not None:
         assert judgements[PAPER].right is paper
+
+
+@pytest.mark.parametrize(
+    "kind, response, taken",
+    [
+        ("option", r"Therefore, the answer is (b) $2\theta^2$.", "b"),
+        ("bool", "the answer is True, as there exists a function v.", "True"),
+        ("bool", "True.", "True"),
+        ("bool", "up to a factor of 2. Therefore, the statement is false.", "false"),
+        ("bool", "I can't tell.", None),
+        ("list of integer", "so [1, 2]. Therefore, the answer is [1, 2, 4].", "[1, 2, 4]"),
+        ("float", "the answer is 2", None),
+    ],
+)
+def test_announced_answers(kind, response, taken):
+    found = said(response, kind)
+    assert (found[0] if found else None) == taken
+    if found:
+        assert response[found[1] : found[2]] == taken
 
 
 def test_last_digit_of_a_gold():

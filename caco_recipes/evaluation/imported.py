@@ -204,20 +204,21 @@ def _field(row: dict[str, Any], ours: str, config: ImportConfig) -> Any:
 def boxed_json_answer(response: str, key: str) -> str:
     """A response that ends in JSON, with the value under its last `key` boxed behind it, where every extraction looks.
 
-    Models write LaTeX into JSON without doubling its backslashes: what is no JSON value is read up to its closing quote.
+    Models write LaTeX into JSON with and without doubled backslashes; both come out as LaTeX.
     """
     mark = response.rfind(json.dumps(key))
     colon = response.find(":", mark) if mark >= 0 else -1
     if colon < 0:
         return response
     rest = response[colon + 1 :].lstrip()
-    try:
-        value = json.JSONDecoder().raw_decode(rest)[0]
-    except ValueError:
-        quoted = re.match(r'"((?:[^"\\\n]|\\.)*)"', rest)
-        if quoted is None:
+    if quoted := re.match(r'"((?:[^"\\\n]|\\.)*)"', rest):
+        # Only escapes that can't be LaTeX: \\frac is no form feed, \\text no tabulator.
+        value = re.sub(r'\\(["/\\])', r"\1", quoted.group(1))
+    else:
+        try:
+            value = json.JSONDecoder().raw_decode(rest)[0]
+        except ValueError:
             return response
-        value = quoted.group(1).replace("\\\\", "\\")
     text = ", ".join(map(str, value)) if isinstance(value, list) else loading.gold_text(value)
     return f"{response}\n\\boxed{{{text}}}"
 
