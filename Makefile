@@ -43,7 +43,7 @@ $(VLLM_VENV)/.installed: setup.cfg pyproject.toml
 	touch $@
 
 test-vllm: install-vllm
-	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/vllm
+	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/with_vllm
 
 lint: install
 	$(BIN)/ruff check .
