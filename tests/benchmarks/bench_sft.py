@@ -1,0 +1,99 @@
+"""Training speed on the real small model: real (non-padding) tokens per second, and whether the losses agree.
+
+    python tests/benchmarks/bench_sft.py [--steps 4] [--model models/SmolLM2-135M-Instruct]
+
+Arms, on the same rows (programs of the shared seed data, in CodeGen's text), in one run:
+    reference      the paper's way: 8 rows per step, padded to the longest, max_length 2048, no length grouping, sdpa
+    flattened      the same 8 rows per step without padding (padding_free): what packing does to a batch; same loss curve
+    packing        packs of up to 2048 tokens (recipes' `packing: true`), one per step
+Figures on a CPU say nothing about a GPU but the direction. Baseline of every ratio: reference.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+
+def rows_of(shared: Path, count: int, seed: int) -> list[str]:
+    with open(shared / "data" / "seeds" / "programs_math.jsonl", encoding="utf-8") as file:
+        programs = [json.loads(line)["program"] for line in file]
+    return random.Random(seed).sample([code for code in programs if code.strip()], count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=str(ROOT / "models" / "SmolLM2-135M-Instruct"))
+    parser.add_argument("--shared", type=Path, default=Path(os.environ.get("CACO_SHARED", ROOT.parent / "shared")))
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    from datasets import Dataset
+    from transformers import AutoTokenizer, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from caco_recipes.training import text_format, tokens
+
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    codes = rows_of(options.shared, options.steps * 8, options.seed)
+    encoded = text_format.encode(text_format.CODEGEN, {"code": codes}, tokenizer, 2048)
+    plain = Dataset.from_dict({key: encoded[key] for key in ("input_ids", "labels")})
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    padded = sum(8 * max(lengths[i : i + 8]) for i in range(0, len(lengths), 8))
+    print(f"{len(codes)} rows, {sum(lengths)} real tokens, longest {max(lengths)}; padded to {padded} positions")
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_, **__):
+            self.times.append(time.monotonic())
+
+        def on_train_begin(self, *_, **__):
+            self.times = [time.monotonic()]
+
+    def arm(name: str, dataset: Dataset, batch: int, **keys) -> tuple[float, list[float]]:
+        clock = Clock()
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = SFTConfig(
+                output_dir=folder, per_device_train_batch_size=batch, max_steps=-1, num_train_epochs=1,
+                learning_rate=1e-5, lr_scheduler_type="constant", logging_steps=1, save_strategy="no", report_to="none",
+                use_cpu=True, bf16=True, gradient_checkpointing=False, train_sampling_strategy="sequential",
+                max_length=None if keys.get("padding_free") and not keys.get("packing") else 2048, seed=0,
+                dataset_kwargs={"skip_prepare_dataset": True}, disable_tqdm=True,
+                model_init_kwargs={"dtype": "bfloat16", "attn_implementation": "sdpa"}, **keys,
+            )  # fmt: skip
+            trainer = SFTTrainer(
+                model=options.model,
+                args=arguments,
+                train_dataset=dataset,
+                processing_class=tokenizer,
+                callbacks=[clock],
+            )
+            trainer.train()
+        seconds = clock.times[-1] - clock.times[0]
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        print(
+            f"{name}: {len(losses)} steps, {seconds:.1f} s, {sum(lengths) / seconds:.0f} real tokens/s, losses {losses}",
+            flush=True,
+        )
+        return sum(lengths) / seconds, losses
+
+    arm("(warm-up)", plain.select(range(8)), 8, padding_free=True)
+    reference, reference_losses = arm("reference", plain, 8)
+    flattened, flattened_losses = arm("flattened", plain, 8, padding_free=True)
+    packed = tokens.pack(plain, 2048, "bfd", options.seed)
+    packing, _ = arm("packing", packed, 1, packing=True)
+    gap = max(abs(a - b) for a, b in zip(reference_losses, flattened_losses))
+    print(f"ratio to reference: flattened {flattened / reference:.2f}x, packing {packing / reference:.2f}x")
+    print(f"largest difference of the loss, reference against flattened: {gap:.4f} (bfloat16)")
+
+
+if __name__ == "__main__":
+    main()
