@@ -92,7 +92,7 @@ EQUAL = {
         ("C", "C. x = 42"), ("(B)", "B"), ("True", "yes"), ("No", "False"), ("true", "TRUE"), ("Monday", "monday"), ("Tuesday", "Tue"),
         ("no solution", r"\text{No solution}"), ("undefined", r"\text{Undefined}"), ("does not exist", "DNE"), ("December", "Dec"), ("5", "five"),
         ("21", "twenty-one"), ("D", r"\boxed{\textbf{(D) }}"), ("B", "(B) 12"), ("diverges", r"\text{diverges}"), ("white", "White"), ("north", "North."),
-        ("two", "2"), ("A", "(A)."), ("C", "C)"), ("'yes'", "Yes"), ("12:00", "12:00"), ("1:15 P.M.", "1:15 pm"), ("20:34", "8:34 PM"), ("odd $n$", "odd $n$"),
+        ("two", "2"), ("A", "(A)."), ("C", "C)"), ("'yes'", "Yes"), ("12:00", "12:00"), ("1:15 P.M.", "1:15 pm"), ("20:34", "8:34 PM"), ("odd $n$", "odd $n$"), ("Yes", "Yes, it converges to 3."), ("False", "No. Take x = 0."), ("two", "2 "),
         ("x = 5", "x=5."), ("D", r"\text{D}"), ("Friday", "**Friday**"), ("C", "c"),
     ],
     "printed by programs": [
@@ -149,6 +149,6 @@ DIFFERENT = {
     "words": [
         (r"\text{north}", r"\text{no solution}"), ("none", "November"), ("Monday", "monkey"), ("odd", "oddd"), ("A", "B"), ("True", "False"), ("yes", "no"), ("True", "1"), ("east", "west"),
         ("12:00", "1:00"), ("1:15 P.M.", "1:15 A.M."), ("11:00 A.M.", "11:15 A.M."), ("B", "E. the value"), ("Friday", "Saturday"), ("C", "D. x = 42"), ("December", "881"), ("5", "six"), ("no solution", "0"),
-        ("C", "A"), ("Alice", "Bob"), ("0", "None"), ("parabola", "hyperbola"), ("False", "0"),
+        ("C", "A"), ("Alice", "Bob"), ("0", "None"), ("parabola", "hyperbola"), ("2", "two interlinked loops"), ("Yes", "No, it diverges."), (r"\int -x", r"\int x"), ("False", "0"),
     ],
 }  # fmt: skip

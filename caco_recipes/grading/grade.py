@@ -25,6 +25,7 @@ _OPTION = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(?([
 _DESCRIBED = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(([A-E])\)\s*\}?\s*\S|([A-E])\s*[.):]\s*\S)"
 )
+_ANSWERED = re.compile(r"(yes|no|true|false)\s*[.,;:!](?:\s|\Z)", re.I)
 _FORMULA = re.compile(r"\\(?!text|mbox|mathrm|mathbf|textbf)[A-Za-z]+|[-+*/^=<>]|\d+")
 # What a pair is called when our tiers can't read it and the slow one wasn't asked.
 UNREAD = "infrastructure:unreadable_answer"
@@ -278,6 +279,9 @@ def _unread(left: str, right: str, gold, pred) -> Verdict:
     for node, text, prose in ((gold, right, pred_prose), (pred, left, gold_prose)):
         if node is not None and prose and len(text) < 60 and same(node, Text(text)):
             return _accepted("words")
+    truth, said = word_key(left), _ANSWERED.match(right)
+    if truth in ("true", "false") and said is not None:  # "Yes, because …"
+        return _accepted("words") if word_key(said.group(1)) == truth else _rejected("words")
     if gold_prose and pred_prose:
         return _text_mismatch(left, right)
     if gold_prose or pred_prose:

@@ -217,6 +217,8 @@ def _command(text: str, name: str, start: int, pos: int, space: bool, tokens: li
     if name in _COMMANDS:
         value = _COMMANDS[name]
         tokens.append(("sym" if value == "oo" else "op", value, space, start))
+    elif name in ("gamma", "zeta") or (name == "Gamma" and text[pos : pos + 1] != "("):
+        tokens.append(("sym", name, space, start))
     elif name in FUNCTIONS:
         tokens.append(("func", name, space, start))
     elif name == "pi":

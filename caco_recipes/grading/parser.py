@@ -746,7 +746,9 @@ class _Parser:
     def word(self, value: str):
         counted = number_word(value)
         if counted is not None and (
-            self.peek()[0] == "end" or self.peek()[0] == "word" or self.is_op("/", ",", "and")
+            self.peek()[0] == "end"
+            or self.is_op("/", ",", "and")
+            or (self.peek()[0] == "word" and is_unit(self.peek()[1]))
         ):
             return Num(Fraction(counted))
         if self.program:

@@ -19,7 +19,7 @@ MAX_CHARS = 600
 _TOKEN = re.compile(
     r"\s*(?:(?P<skip>\\left(?![a-zA-Z])|\\right(?![a-zA-Z])|\\[,;:! ]|\\quad|\\qquad|\\(?:big|Big|bigg|Bigg)[lr]?(?![a-zA-Z])|\\v(?:mid|phantom)|~)"
     r"|(?P<cmd>\\[a-zA-Z]+)|(?P<esc>\\[{}|])|(?P<digit>\d)|(?P<diff>d(?:[a-zA-Z]|\\[a-zA-Z]+))|(?P<letter>[a-zA-Z])"
-    r"|(?P<op>\\\\|[-+*/^_=<>()\[\]{}|,.:!'&]))"
+    r"|(?P<op>[-+*/^_=<>()\[\]{}|,.:!']))"
 )
 _FUNCTIONS = {"exp", "log", "lg", "ln", "sin", "cos", "tan", "csc", "sec", "cot", "arcsin", "arccos", "arctan", "arccsc", "arcsec",
               "arccot", "sinh", "cosh", "tanh", "arsinh", "arcosh", "artanh"}  # fmt: skip
