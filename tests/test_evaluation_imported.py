@@ -77,6 +77,7 @@ def test_bad_options(tmp_path, arguments, message):
         ('{"reasoning": "x", "answer": 1.5}', r"\boxed{1.5}"),
         ('```json\n{"answer": ["B", "F"]}\n```', r"\boxed{B, F}"),
         ('{"answer": "C"}', r"\boxed{C}"),
+        ('{"answer": 869/27}', r"\boxed{869/27}"),
         (r'{"answer": "\frac{1}{2}", "more": 1}', r"\boxed{\frac{1}{2}}"),
         ("no JSON here", "no JSON here"),
     ],

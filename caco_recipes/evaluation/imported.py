@@ -214,10 +214,14 @@ def boxed_json_answer(response: str, key: str) -> str:
     if quoted := re.match(r'"((?:[^"\\\n]|\\.)*)"', rest):
         # Only escapes that can't be LaTeX: \\frac is no form feed, \\text no tabulator.
         value = re.sub(r'\\(["/\\])', r"\1", quoted.group(1))
-    else:
+    elif rest.startswith(("[", "{")):
         try:
             value = json.JSONDecoder().raw_decode(rest)[0]
         except ValueError:
+            return response
+    else:  # a number, or what a model takes for one: 869/27
+        value = re.match(r"[^,}\n]*", rest).group().strip()
+        if not value:
             return response
     text = ", ".join(map(str, value)) if isinstance(value, list) else loading.gold_text(value)
     return f"{response}\n\\boxed{{{text}}}"
