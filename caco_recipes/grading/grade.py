@@ -289,4 +289,6 @@ def _unread(left: str, right: str, gold, pred) -> Verdict:
         if any(c.isdigit() for c in text) or len(text) > 40 or "\\" in text:
             return _undecided("prose")
         return _rejected("words")
+    if (gold is None) != (pred is None) and ("=" in left) != ("=" in right):
+        return _undecided("equation")  # an equation that can't be read against a value: math-verify would take any right side
     return _undecided("unread")
