@@ -144,8 +144,10 @@ def memory_of(recipe: SFTRecipe, shape: Shape, trainable: int, devices: int, str
     autocast = keys.get("bf16", True) or keys.get("fp16")
     unit = 2 if autocast or weight_bytes == 2 else 4
     memory["activations"] = _activations(shape, tokens, unit, keys.get("gradient_checkpointing", True))
-    # TRL's fused head computes log-probabilities chunk by chunk: one chunk's logits in float32 and their gradient.
-    memory["logits"] = min(tokens, 256 if tokens < 4096 else 1024) * shape.vocabulary * 4 * 2
+    # TRL's fused head goes over tiles of 4096 tokens by 32768 words. With Triton a tile is all there is; without it (CPU) the
+    # backward pass holds about six float32 copies of one. The head's gradient is summed in float32.
+    tile = min(tokens, 4096) * min(shape.vocabulary, 32768)
+    memory["logits"] = tile * (unit + (24 if keys.get("use_cpu") else 0)) + shape.vocabulary * shape.hidden * 4
     if autocast and weight_bytes == 4 and not deepspeed:
         memory["bf16 copies of autocast"] = 2 * max(
             shape.hidden * shape.intermediate * 3, shape.vocabulary * shape.hidden
@@ -157,9 +159,9 @@ def memory_of(recipe: SFTRecipe, shape: Shape, trainable: int, devices: int, str
 
 def _activations(shape: Shape, tokens: int, unit: int, checkpointing: bool) -> float:
     # Kept for the backward pass of one layer, in values per token: norms and residuals 6 h, queries and outputs,
-    # keys and values, the gated MLP's three products and their input.
+    # keys and values, the gated MLP's three products and their input. The two norms also keep float32 copies.
     attention = shape.head_dim * (2 * shape.heads + 2 * shape.kv_heads)
-    layer = tokens * (6 * shape.hidden + 2 * attention + 4 * shape.intermediate) * unit
+    layer = tokens * ((6 * shape.hidden + 2 * attention + 4 * shape.intermediate) * unit + 16 * shape.hidden)
     if checkpointing:  # the input of every layer, and one layer in full
         return shape.layers * tokens * shape.hidden * unit + layer
     return shape.layers * layer
