@@ -91,6 +91,7 @@ def test_two_models_from_prompt_to_page(made, capsys):
     assert printed.startswith((out / "comparison.md").read_text()[:40])
     index = yaml.safe_load((out / "tuned" / "model-index.yaml").read_text())
     assert index["model-index"][0]["results"][0]["metrics"][0]["type"] == "accuracy"
+    assert "Not whole: MATH 4 of 5000" in printed
     assert not (out / "tuned" / ".eval_results").exists()  # four problems are no result of MATH
 
 

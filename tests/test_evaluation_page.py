@@ -51,6 +51,8 @@ def page(tmp_path_factory) -> Path:
 
 def test_the_page_in_a_browser(page, tmp_path):
     with chromium(tmp_path) as driver:
+        from selenium.webdriver.support.ui import WebDriverWait
+
         driver.get(page.as_uri())
         cards = driver.find_elements("css selector", "#items details")
         assert len(cards) == 3 and "3 found" in driver.find_element("id", "count").text
@@ -59,6 +61,8 @@ def test_the_page_in_a_browser(page, tmp_path):
         search.send_keys("onerror")
         [card] = driver.find_elements("css selector", "#items details")
         card.find_element("css selector", "summary").click()
+        wait = WebDriverWait(driver, 20)  # a card is filled when its toggle event comes
+        wait.until(lambda _: len(card.find_elements("css selector", "pre")) >= 5)
         shown = [pre.text for pre in card.find_elements("css selector", "pre")]
         assert TEXTS[1] in shown and "5" in shown
         assert driver.title == "r"  # what the response says was not run

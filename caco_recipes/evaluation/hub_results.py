@@ -22,7 +22,7 @@ def eval_result_entries(evaluation: Evaluation, model: ModelResult, protocol: st
     for name, score in model.scores.items():
         problems = evaluation.problems[name]
         hub = problems.benchmark.hub
-        if hub is None or "{config}" in hub.name or len(problems) < problems.benchmark.problems:
+        if hub is None or "{config}" in hub.name or not problems.whole:
             continue
         found = score.protocols[protocol]
         revision = problems.revision if not problems.revision.startswith("sha256:") else None

@@ -75,6 +75,11 @@ class Problems:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def whole(self) -> bool:
+        """Whether these are all problems of the benchmark, so that a number on them may be compared with published ones."""
+        return len(self.items) == self.benchmark.problems
+
 
 def load(
     benchmark: Benchmark,

@@ -106,7 +106,10 @@ def _summary(evaluation: Evaluation) -> str:
         ("models", ", ".join(f"{model.label}: {model.model}" for model in evaluation.models)),
         ("decoding", decoding_text(evaluation.decoding)),
         ("prompt frame", str(evaluation.config.get("frame", ""))),
-        ("items", ", ".join(f"{p.benchmark.title} {len(p)} of {p.total}" for p in evaluation.problems.values())),
+        (
+            "items",
+            ", ".join(f"{p.benchmark.title} {len(p)} of {p.benchmark.problems}" for p in evaluation.problems.values()),
+        ),
     ]
     return "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts)
 

@@ -30,8 +30,8 @@ def model_table(evaluation: Evaluation, model: ModelResult) -> str:
     for name, score in model.scores.items():
         paper, strict = score.protocols[PAPER], score.protocols[STRICT]
         figure = published(model.paper_row, name) if model.paper_row else None
-        whole = evaluation.problems[name].total == len(evaluation.problems[name])
-        difference = f"{100 * paper.accuracy.value - figure:+.1f}" if figure is not None and whole else "–"
+        comparable = figure is not None and evaluation.problems[name].whole
+        difference = f"{100 * paper.accuracy.value - figure:+.1f}" if comparable else "–"
         rows.append(
             [
                 evaluation.problems[name].benchmark.title,
@@ -48,7 +48,7 @@ def model_table(evaluation: Evaluation, model: ModelResult) -> str:
     figures = [published(model.paper_row, name) for name in model.scores] if model.paper_row else []
     if len(model.scores) > 1:
         average = model.average
-        whole = figures and None not in figures and all(len(p) == p.total for p in evaluation.problems.values())
+        whole = figures and None not in figures and all(p.whole for p in evaluation.problems.values())
         mean = sum(figures) / len(figures) if whole else None
         rows.append(
             [
@@ -159,9 +159,9 @@ def document(evaluation: Evaluation) -> str:
         ]
         if samples := samples_table(evaluation, model):
             parts += [samples, ""]
-    subsets = [p for p in evaluation.problems.values() if len(p) < p.total]
+    subsets = [p for p in evaluation.problems.values() if not p.whole]
     if subsets:
-        named = ", ".join(f"{p.benchmark.title} {len(p)} of {p.total}" for p in subsets)
+        named = ", ".join(f"{p.benchmark.title} {len(p)} of {p.benchmark.problems}" for p in subsets)
         parts += [f"Not whole: {named}. Such a number is no benchmark result.", ""]
     parts += [
         "`caco-paper` follows the rules that the published numbers were made with; `strict` is this project's grader: it "
