@@ -135,7 +135,7 @@ def _from_model(
             verdict, reason = REJECTED, "bad_row:program"
         elif _is_code(seed) and not stated:
             verdict, reason = REJECTED, "no_answer"
-        expected = _as_printed(stated) if stated else expected
+        expected = as_printed(stated) if stated else expected
     return _row(
         seed,
         code=code,
@@ -161,7 +161,7 @@ def _mechanical(seed: dict[str, Any]) -> dict[str, Any]:
         if seed.get("domain") == "code":
             case = choose_case(seed["program"], seed.get("tests") or "")
             code = unify_function(seed["program"], case.function, case.positional, dict(case.named))
-            expected = _as_printed(case.expected)
+            expected = as_printed(case.expected)
         else:
             code = unify_program(seed["program"], seed["problem"])
     except CannotUnify as error:
@@ -177,7 +177,7 @@ def _mechanical(seed: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _as_printed(literal: str) -> str:
+def as_printed(literal: str) -> str:
     """An expected value as a program would print it: a text without its quotes, anything else as it is written."""
     try:
         value = ast.literal_eval(literal)

@@ -1,4 +1,4 @@
-"""Makes the files of this folder from the source material: `python recipes/quickstart/data/build.py DATA_FOLDER`.
+"""Makes the files of this folder from the source material: `python recipes/quickstart/data/build.py DATA_FOLDER [OUT]`.
 
 DATA_FOLDER holds `seeds/` and `benchmarks/` as the README beside this file describes them. Draws are seeded and every
 row carries its licence and source; the same material gives the same bytes. Nothing that touches a benchmark's test
@@ -30,7 +30,7 @@ PROGRAM_SOURCES = {
 }
 
 
-def main(data: Path) -> None:
+def main(data: Path, out: Path = HERE) -> None:
     draw = random.Random(SEED)
     tests = Contamination(data / "benchmarks")
     math = {fold_whitespace(row["problem"]): row for row in read(data / "seeds/seeds_math.jsonl")}
@@ -49,10 +49,12 @@ def main(data: Path) -> None:
     seeds += [math_seed(chain["seed"]) | origin(chain) for chain in recorded]
     seeds += [math_seed(c["seed"]) | origin(c) | {"program": c["program"]["program"]} for c in programs]
     seeds += list(code_seeds(data, draw))
-    write("seeds.jsonl", seeds)
-    write("recorded.jsonl", [row for chain in recorded + programs for row in recordings(chain, chain in recorded)])
-    write("gsm8k_test_sample.jsonl", evaluation_sample(data, "gsm8k_test", "openai/gsm8k, test split", draw))
-    write("math_test_sample.jsonl", evaluation_sample(data, "math_test", "hendrycks/MATH, test split", draw))
+    write(out / "seeds.jsonl", seeds)
+    write(
+        out / "recorded.jsonl", [row for chain in recorded + programs for row in recordings(chain, chain in recorded)]
+    )
+    write(out / "gsm8k_test_sample.jsonl", evaluation_sample(data, "gsm8k_test", "openai/gsm8k, test split", draw))
+    write(out / "math_test_sample.jsonl", evaluation_sample(data, "math_test", "hendrycks/MATH, test split", draw))
 
 
 class Contamination:
@@ -209,11 +211,11 @@ def read(file: Path) -> Iterator[dict]:
         yield from map(json.loads, lines)
 
 
-def write(name: str, rows: list[dict]) -> None:
+def write(file: Path, rows: list[dict]) -> None:
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (HERE / name).write_text(text, encoding="utf-8")
-    print(f"{name}: {len(rows)} rows, {len(text.encode()) / 1e6:.2f} MB")
+    file.write_text(text, encoding="utf-8")
+    print(f"{file.name}: {len(rows)} rows, {len(text.encode()) / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))
