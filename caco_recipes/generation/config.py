@@ -21,9 +21,13 @@ class EngineConfig:
     tensor_parallel_size: int = field(default=1, metadata={"help": "vllm: GPUs that one model is split over."})
     gpu_memory_utilization: float = field(default=0.9, metadata={"help": "vllm: share of GPU memory to take."})
     engine_args: dict[str, Any] = field(
-        default_factory=dict, metadata={"help": "vllm: further arguments of its engine, e.g. enforce_eager: true."}
+        default_factory=dict, metadata={"help": "vllm (and servers): further arguments, e.g. enforce_eager: true."}
     )
     base_url: list[str] = field(default_factory=list, metadata={"help": "openai: one or more server addresses."})
+    servers: int = field(
+        default=0,
+        metadata={"help": "openai: start and supervise this many local vLLM servers, one per GPU (or group)."},
+    )
     api_key_env: str = field(default="OPENAI_API_KEY", metadata={"help": "openai: variable that holds the key."})
     endpoint: Literal["completions", "chat"] = field(
         default="completions",

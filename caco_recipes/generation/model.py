@@ -61,9 +61,19 @@ def served_identity(config: EngineConfig, key: str) -> str:
 
     if not config.model:
         raise EngineError(f"{key}.model: name the model as the server calls it")
-    if Path(config.model).is_dir():
-        return local_identity(Path(config.model), f"{key}.model")
-    return f"{config.model}@{config.revision or 'served'}"
+    if config.servers:
+        identity = find_model(config, key).identity  # started here, with that revision
+    elif Path(config.model).is_dir():
+        identity = local_identity(Path(config.model), f"{key}.model")
+    else:
+        identity = f"{config.model}@{config.revision or 'served'}"
+    if config.endpoint == "chat":
+        identity += "+chat"  # the template is the server's own
+    if config.extra_body:
+        # For example a response format: what it asks for is part of what is asked.
+        body = json.dumps(config.extra_body, sort_keys=True, default=str)
+        identity += f"+{hashlib.sha256(body.encode()).hexdigest()[:12]}"
+    return identity
 
 
 def recorded_identity(config: EngineConfig, key: str) -> str:

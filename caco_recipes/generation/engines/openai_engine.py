@@ -2,7 +2,8 @@
 
 Each server has a limit of its own that adapts (concurrency.py). A server that can't be reached is down: its requests go
 back to the queue and elsewhere, and it is asked every few seconds whether it is back. When none is left, the engine
-waits `server_wait` seconds and then gives up with everything answered so far handed out.
+waits `server_wait` seconds and then gives up with everything answered so far handed out. With `servers: N` it starts
+vLLM servers of its own (local_servers.py).
 """
 
 import asyncio
@@ -20,8 +21,9 @@ from caco_recipes.generation import chat
 from caco_recipes.generation.config import EngineConfig
 from caco_recipes.generation.engine import EngineError
 from caco_recipes.generation.engines.concurrency import Concurrency
+from caco_recipes.generation.engines.local_servers import LocalServers
 from caco_recipes.generation.inbox import Inbox, Item
-from caco_recipes.generation.model import served_identity
+from caco_recipes.generation.model import find_model, served_identity
 from caco_recipes.generation.requests import Completion, Request
 
 if TYPE_CHECKING:
@@ -88,16 +90,22 @@ class OpenAIEngine:
 
     def __init__(self, config: EngineConfig, key: str = "engine") -> None:
         self._key = key
-        if not config.base_url:
+        if config.servers and config.base_url:
+            raise EngineError(f"{key}.servers: give either base_url or servers, not both")
+        if not config.base_url and not config.servers:
             raise EngineError(f"{key}.base_url: name at least one server, e.g. http://127.0.0.1:8000/v1")
         for url in config.base_url:
             if not url.startswith(("http://", "https://")):
                 raise EngineError(f"{key}.base_url: {url!r} does not start with http:// or https://")
         self._config = config
         self.identity = served_identity(config, key)
-        self._servers = [
-            _Server(url.rstrip("/"), Concurrency(config.max_in_flight)) for url in dict.fromkeys(config.base_url)
-        ]
+        self._local: LocalServers | None = None
+        urls = config.base_url
+        if config.servers:
+            self._local = LocalServers(config, find_model(config, key), key)
+            self._local.start()
+            urls = self._local.urls
+        self._servers = [_Server(url.rstrip("/"), Concurrency(config.max_in_flight)) for url in dict.fromkeys(urls)]
         self._tokenizer: Any = None
         self._closed = threading.Event()
 
@@ -109,8 +117,6 @@ class OpenAIEngine:
                 body["chat_template_kwargs"] = template_arguments
             return json.dumps(body, ensure_ascii=False)
         if self._tokenizer is None:
-            from caco_recipes.generation.model import find_model
-
             source = EngineConfig(
                 engine="transformers",
                 model=self._config.tokenizer or self._config.model,
@@ -143,6 +149,8 @@ class OpenAIEngine:
 
     def close(self) -> None:
         self._closed.set()
+        if self._local is not None:
+            self._local.close()
 
     # the thread with the event loop
 
@@ -156,7 +164,8 @@ class OpenAIEngine:
     async def _run(self, work: _Work) -> None:
         import aiohttp
 
-        headers = {"Authorization": f"Bearer {token}"} if (token := os.environ.get(self._config.api_key_env)) else {}
+        token = self._local.api_key if self._local else os.environ.get(self._config.api_key_env)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         timeout = aiohttp.ClientTimeout(total=self._config.timeout, sock_connect=10)
         connector = aiohttp.TCPConnector(limit=0)  # how many is for the servers' own limits to say
         async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http:
@@ -218,6 +227,8 @@ class OpenAIEngine:
     def _give_up_if_silent(self, work: _Work, now: float) -> None:
         if any(server.up and server.checked for server in self._servers) or not (work.jobs or work.inbox.waiting):
             work.silent_since = now
+        elif self._local is not None:
+            self._local.check()  # they start, or start again: as long as that is so, they are waited for
         elif now - work.silent_since > self._config.server_wait:
             urls = ", ".join(server.url for server in self._servers)
             raise EngineError(
