@@ -113,7 +113,7 @@ class Encoder:
     def _digits(self, value: int) -> str:
         if value.bit_length() > self.max_bits:
             raise TooLarge("digits")
-        text = int_repr(value)
+        text = long_text(value)
         if len(text) - (value < 0) > self.bounds.digits:
             raise TooLarge("digits")
         return text
@@ -471,6 +471,18 @@ def _hashable(value):
     if type(value) is set:
         return frozenset(value)
     return value
+
+
+def long_text(value: int) -> str:
+    """`str(value)` also beyond the interpreter's own limit on digits."""
+    try:
+        return int_repr(value)
+    except ValueError:
+        parts, rest = [], abs(value)
+        while rest:
+            rest, part = divmod(rest, 10**4_000)
+            parts.append(int_repr(part).zfill(4_000))
+        return "-" * (value < 0) + "".join(reversed(parts)).lstrip("0")
 
 
 def long_int(text: str) -> int:

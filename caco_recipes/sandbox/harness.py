@@ -22,22 +22,22 @@ RECORD = struct.Struct("<6I")  # lengths of: status, detail, input, output, text
 FRAME = struct.Struct("<I?")  # to the compiler: length of the text, rules wanted
 PAIR = struct.Struct("<II")  # from it: lengths of facts and code
 FACTS_BYTES = 256 * 1024  # what the pipe for the facts holds at least
+MAX_DIGITS = 1_000_000  # of an int made into text; the CPU limit comes first
+FRAMES = 1000  # the interpreter's own recursion limit
 MISSING = object()
 
 
 class Harness:
     """Runs programs in this process. One per fork server, made before the fork; all it needs is loaded by then."""
 
-    def __init__(self, encoder, too_large: type, facts_of, screen, stdout, recursion_limit: int, text_limit: int):
+    def __init__(self, encoder, too_large: type, facts_of, screen, stdout, text_limit: int):
         self.encoder = encoder
         self.too_large = too_large
         self.facts_of = facts_of
         self.screen = screen
         self.stdout = stdout
-        self.recursion_limit = recursion_limit
         self.text_limit = text_limit
         self.captured = MISSING
-        self.shared: tuple = ()
 
     # ------------------------------------------------------------------------------------------ before the program
 
@@ -112,6 +112,8 @@ class Harness:
         else:
             builtins.__dict__[CAPTURE] = self.capture
         status, detail = "ok", ""
+        # as many frames as in an interpreter of its own, however deep this one stands
+        sys.setrecursionlimit(FRAMES + depth())
         try:
             exec(code, names)
         except SystemExit as stop:
@@ -144,10 +146,11 @@ class Harness:
             return self.classify(error), self.describe(error), captured, "", ""
 
     def restore(self) -> None:
-        """Undoes what would hinder the encoder: tracing, a tiny recursion limit, an alarm."""
+        """Undoes what would hinder the encoder: tracing, a tiny recursion limit, a bound on the digits of ints."""
         sys.settrace(None)
         sys.setprofile(None)
-        sys.setrecursionlimit(self.recursion_limit)
+        sys.setrecursionlimit(2 * FRAMES)
+        sys.set_int_max_str_digits(MAX_DIGITS)
 
     def text_of(self, output) -> str:
         """What `print(output)` shows, cut to the limit."""
@@ -280,6 +283,14 @@ def input_assignments(tree: ast.Module):
 
 
 _BLOCKS = frozenset((ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler))
+
+
+def depth() -> int:
+    """How many Python frames stand above the program's first."""
+    frame, count = sys._getframe(1), 0
+    while frame is not None:
+        frame, count = frame.f_back, count + 1
+    return count
 
 
 def publish(facts_to: int, facts: str) -> None:

@@ -143,8 +143,7 @@ def start_worker(
         "required": [],
         "warm_up": WARM_UP[kind],
         "library_paths": library_paths(),
-        "huge_pages": kind != "plain" or True,
-        "frames_above": 0,
+        "huge_pages": True,
         "result_cap": RESULT_CAP,
         # a program that gets less than this share of a core over a while is waiting, not starved
         "idle_share": min(0.02, 0.25 * cores / max(slots, 1)),

@@ -142,17 +142,15 @@ class Zygote:
         codec, self.harness_module = load("codec"), load("harness")
         rules, screen = load("rules"), load("screen")
         config = self.config
-        sys.set_int_max_str_digits(1_000_000)
+        sys.set_int_max_str_digits(self.harness_module["MAX_DIGITS"])
         bounds = codec["Bounds"](
             config["value_depth"], config["value_items"], config["value_digits"], config["value_kb"] * 1024
         )
         self.decoder = codec["decode"]
         self.bounds = bounds
-        # the program's first frame stands three deeper than in an interpreter of its own
-        limit = sys.getrecursionlimit() + config["frames_above"]
         encoder = codec["Encoder"](bounds)
         return self.harness_module["Harness"](
-            encoder, codec["TooLarge"], rules["facts_text"], screen["refusal"], stdout, limit, bounds.characters
+            encoder, codec["TooLarge"], rules["facts_text"], screen["refusal"], stdout, bounds.characters
         )
 
     def warm_up(self) -> None:
@@ -168,7 +166,6 @@ class Zygote:
         sys.modules["__main__"] = main
         vars(builtins).pop("@capture", None)
         self.reset_state()
-        sys.setrecursionlimit(self.harness.recursion_limit)
 
     def missing_package(self, detail: str) -> bool:
         return "ModuleNotFoundError" in detail  # sympy or numpy isn't installed: programs will see that themselves
