@@ -26,6 +26,7 @@ _DESCRIBED = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(([A-E])\)\s*\}?\s*\S|([A-E])\s*[.):]\s*\S)"
 )
 _ANSWERED = re.compile(r"(yes|no|true|false)\s*[.,;:!](?:\s|\Z)", re.I)
+_LONG_WORD = re.compile(r"[A-Za-z]{3,}")
 _FORMULA = re.compile(r"\\(?!text|mbox|mathrm|mathbf|textbf)[A-Za-z]+|[-+*/^=<>]|\d+")
 # What a pair is called when our tiers can't read it and the slow one wasn't asked.
 UNREAD = "infrastructure:unreadable_answer"
@@ -265,7 +266,11 @@ def _prose(text: str, node) -> bool:
     if isinstance(node, Text):
         return True
     words = [w for w in plain_words(_COMMAND.sub(" ", text)).split() if len(w) >= 2 and w.isalpha()]
-    return node is None and (len(words) >= 2 or (len(words) == 1 and len(plain_words(text).split()) == 1))
+    return node is None and (
+        len(words) >= 2
+        or len(_LONG_WORD.findall(_COMMAND.sub(" ", text))) >= 2
+        or (len(words) == 1 and len(plain_words(text).split()) == 1)
+    )
 
 
 def _unread(left: str, right: str, gold, pred) -> Verdict:
@@ -290,5 +295,7 @@ def _unread(left: str, right: str, gold, pred) -> Verdict:
             return _undecided("prose")
         return _rejected("words")
     if (gold is None) != (pred is None) and ("=" in left) != ("=" in right):
-        return _undecided("equation")  # an equation that can't be read against a value: math-verify would take any right side
+        return _undecided(
+            "equation"
+        )  # an equation that can't be read against a value: math-verify would take any right side
     return _undecided("unread")

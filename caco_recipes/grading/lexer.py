@@ -102,6 +102,7 @@ _SCAN = re.compile(
 _MULTI = {"**": "^", "==": "=", "&&": "&", "=>": "->", "<>": "!=", ":=": "="}
 _TEXT_MATH = re.compile(r"[-+]?\d+(?:\.\d+)?\Z")
 _POWER_UNIT = re.compile(r"(?:[a-z]+\.? ?)?(?:[kcdm]?m|ft|in|yd|mi|s|cm|units?|inches|feet|meters?)\^\{?-?\d\}?\Z")
+_RATE_UNIT = re.compile(r"[A-Za-z]+(?:[/·* ]\(?[A-Za-z]+(?:\^\{?-?\d\}?)?\)?)+\Z")
 CONJUNCTIONS = {"and", "or", "und", "or else"}
 _NAME_TAIL = re.compile(r"\w+", re.A)
 
@@ -288,7 +289,7 @@ def _text(content: str, name: str, space: bool, start: int, tokens: list) -> Non
         tokens.append(("text", content, space, start))
     elif _TEXT_MATH.match(content):
         tokens.append(("num", content, space, start))
-    elif _POWER_UNIT.match(content):
+    elif _POWER_UNIT.match(content) or _RATE_UNIT.match(content):
         tokens.append(("text", content.replace("{", "").replace("}", ""), space, start))
     elif any(c in content for c in "=\\^_") and not lowered.isalpha():
         tokens.extend(

@@ -7,7 +7,9 @@ text is evaluated.
 import re
 from fractions import Fraction
 
-from caco_recipes.grading import evaluate
+from caco_recipes.grading.evaluate import constant_value, proportional
+from caco_recipes.grading.exact import NoValue, point, symbols
+from caco_recipes.grading.numeric import Doubles, approximate
 from caco_recipes.grading.paper import sympy_reading
 from caco_recipes.grading.syntax import App, Mat, Rel, Seq, Unreadable
 
@@ -155,8 +157,8 @@ def _expressions(gold: str, pred: str, precision: float) -> bool:
     if isinstance(a, Rel | Seq | Mat) or isinstance(b, Rel | Seq | Mat):
         return sympy_reading.same(a, b)
     try:
-        with_symbols = bool(evaluate.symbols(a)), bool(evaluate.symbols(b))
-    except evaluate.NoValue:
+        with_symbols = bool(symbols(a)), bool(symbols(b))
+    except NoValue:
         return sympy_reading.same(a, b)
     if with_symbols[0] != with_symbols[1]:
         return False
@@ -164,7 +166,7 @@ def _expressions(gold: str, pred: str, precision: float) -> bool:
         return _difference_vanishes(a, b)
     if _too_large(a) or _too_large(b):
         return False
-    x, y = evaluate.constant_value(a), evaluate.constant_value(b)
+    x, y = constant_value(a), constant_value(b)
     if x is None or y is None:
         return sympy_reading.same(a, b)
     return abs(x - y) <= Fraction(precision * SLACK)
@@ -182,16 +184,12 @@ def _difference_vanishes(a, b) -> bool:
     if sympy_reading.same(a, b):
         return True
     difference = App("+", [a, App("neg", [b])])
-    names = evaluate.symbols(difference)
+    names = symbols(difference)
     values = []
     for index in range(4):
         try:
-            values.append(
-                evaluate.approximate(
-                    difference, {name: evaluate.point(name, index) for name in names}, evaluate._Doubles
-                )
-            )
-        except (evaluate.NoValue, OverflowError, ZeroDivisionError, ValueError, TypeError):
+            values.append(approximate(difference, {name: point(name, index) for name in names}, Doubles))
+        except (NoValue, OverflowError, ZeroDivisionError, ValueError, TypeError):
             continue
     return (
         len(values) > 1
@@ -206,7 +204,7 @@ def _equations(gold: str, pred: str) -> bool:
     for text in (gold, pred):
         left, right = text.split("=")
         sides.append(App("+", [sympy_reading.latex(left), App("neg", [sympy_reading.latex(right)])]))
-    factor = evaluate.proportional(*sides)
+    factor = proportional(*sides)
     if factor is None or factor == 0:
         return False
     return any(abs(float(f) - round(float(f))) < 1e-9 and round(float(f)) != 0 for f in (factor, 1 / factor))

@@ -10,9 +10,11 @@ import math
 import re
 from fractions import Fraction
 
-from caco_recipes.grading import evaluate
+from caco_recipes.grading.evaluate import constant_value, same_value
+from caco_recipes.grading.exact import NoValue, symbols
 from caco_recipes.grading.normalise import clean
-from caco_recipes.grading.parser import number, parse
+from caco_recipes.grading.numbers import number
+from caco_recipes.grading.parser import parse
 from caco_recipes.grading.syntax import App, Mat, Num, Rel, Seq, Sym, Unreadable
 
 MAX_CHARS = 600
@@ -452,11 +454,11 @@ def _own(text: str):
 def constant(node) -> float | None:
     """The double that `float(N(x))` gives, None if there is none."""
     try:
-        if evaluate.symbols(node):
+        if symbols(node):
             return None
-    except evaluate.NoValue:
+    except NoValue:
         return None
-    value = evaluate.constant_value(node)
+    value = constant_value(node)
     try:
         return None if value is None else float(value)
     except OverflowError:
@@ -488,7 +490,7 @@ def same(a, b) -> bool:
         return same_matrix(a, b, same)
     if isinstance(a, Rel | Seq | Mat) or isinstance(b, Rel | Seq | Mat):
         return False
-    return evaluate.same_value(a, b) is True
+    return same_value(a, b) is True
 
 
 def same_matrix(a: Mat, b: Mat, equal) -> bool:

@@ -6,7 +6,8 @@ parser, and what it can't read counts as the script's last resort does: the numb
 
 import re
 
-from caco_recipes.grading.evaluate import NoValue, constant_value, symbols
+from caco_recipes.grading.evaluate import constant_value
+from caco_recipes.grading.exact import NoValue, symbols
 from caco_recipes.grading.normalise import clean
 from caco_recipes.grading.parser import parse
 from caco_recipes.grading.syntax import Mat, Quantity, Rel, Seq, Text, Unreadable
