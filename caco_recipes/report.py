@@ -95,6 +95,8 @@ def markdown(report: Report, run_dir: Path) -> str:
             [source or "generated program", lic or "–", dom or "–", f"{n:,}"] for source, lic, dom, n in report.sources
         ]
         lines += ["### Sources of accepted rows", "", *_table(["source", "licence", "domain", "rows"], facts)]
+    for step, text in report.evaluations.items():
+        lines += [f"## Models ({markdown_cell(step)})", "", text.strip(), ""]
     lines += ["## One example of each", ""]
     for row in _examples(report):
         lines += [f"### {markdown_cell(row['reason'] or row['verdict'])} (at {markdown_cell(row['step'])})", ""]

@@ -54,6 +54,7 @@ class Report:
         diversity: distinct-n, compression ratios, program shapes.
         difficulty: branches per program and `solve_rate`, kept against dropped.
         distance: similarity of generated problems to their nearest seed, when problems were generated.
+        evaluations: evaluate step -> its comparison (Markdown), when models were evaluated in the run.
         rows: the row browser's rows; `rows_total` says how many there are in all.
     """
 
@@ -68,6 +69,7 @@ class Report:
     diversity: dict[str, Any] = field(default_factory=dict)
     difficulty: dict[str, Any] = field(default_factory=dict)
     distance: dict[str, Any] = field(default_factory=dict)
+    evaluations: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     rows_total: int = 0
 
@@ -107,6 +109,10 @@ def gather(run_dir: str | Path, browser_rows: int = BROWSER_ROWS) -> Report:
     report.diversity = figures.diversity()
     report.difficulty = figures.difficulty()
     report.distance = nearest_seed(figures.generated, seeds)
+    for step in steps:
+        comparison = run_dir / step.name / "comparison.md"
+        if step.stage == "evaluate" and comparison.is_file():
+            report.evaluations[step.name] = comparison.read_text(encoding="utf-8")
     report.runtimes = _runtimes(row_steps)
     report.totals = _totals(steps, row_steps, final)
     return report
@@ -349,8 +355,11 @@ def kept_and_dropped(kept: list[float], dropped: list[float], bins: int = 24) ->
     if not everything:
         return {}
     low, high = everything[0], everything[min(len(everything) - 1, int(0.99 * len(everything)))]
-    if all(isinstance(value, int) for value in everything) and high - low < bins:
-        bins, low, high = high - low + 1, low - 0.5, high + 0.5  # one bin per whole number
+    if all(isinstance(value, int) for value in everything):
+        # Bins of equally many whole numbers: others would show gaps that the data does not have.
+        wide = -(-(high - low + 1) // bins)
+        bins = -(-(high - low + 1) // wide)
+        low, high = low - 0.5, low + bins * wide - 0.5
     return {
         "kept": histogram(kept, low=low, high=high, bins=bins),
         "dropped": histogram(dropped, low=low, high=high, bins=bins),

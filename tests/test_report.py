@@ -79,7 +79,7 @@ def test_histograms_share_bins_and_keep_outliers():
     made = kept_and_dropped([1, 2, 2, 3], [2, 3])
     assert made["kept"]["counts"] == [1, 2, 1] and made["dropped"]["counts"] == [0, 1, 1]
     wide = kept_and_dropped([*range(1000), 10**9], [])
-    assert sum(wide["kept"]["counts"]) == 1001 and wide["kept"]["high"] < 1000 and wide["kept"]["max"] == 10**9
+    assert sum(wide["kept"]["counts"]) == 1001 and wide["kept"]["high"] < 1100 and wide["kept"]["max"] == 10**9
     assert kept_and_dropped([], []) == {}
 
 
@@ -206,6 +206,26 @@ def test_an_unfinished_run_has_a_report(run, tmp_path):
     write_report(copy)
     assert "the run is unfinished" in (copy / "report.md").read_text()
     assert "solve (so far)" in (copy / "report.md").read_text()
+
+
+def test_an_evaluation_is_shown_as_a_table(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    step = StepFolder(copy / "evaluate")
+    step.folder.mkdir()
+    step.write_manifest({"stage": "evaluate", "complete": True, "inputs": [], "totals": {"rows": 40, "accepted": 40}})
+    table = "| benchmark | n | base | tuned \\| x |\n|---|---:|---:|---:|\n| GSM8K | 40 | 5.0 | 7.5 <b>z</b> |\n"
+    (step.folder / "comparison.md").write_text("# How they did\n\n" + table + "\nIntervals are Wilson's.\n")
+    write_report(copy)
+    assert table in (copy / "report.md").read_text()
+    with chromium(tmp_path / "profile") as driver:
+        driver.get(f"file://{copy / 'report.html'}")
+        rows = driver.find_elements("css selector", "#evaluations tr")
+        assert [[cell.text for cell in row.find_elements("css selector", "th, td")] for row in rows][1][:2] == [
+            "GSM8K",
+            "40",
+        ]
+        assert "7.5 <b>z</b>" in rows[1].text
+        assert driver.get_log("browser") == []
 
 
 def _wait(driver, condition):

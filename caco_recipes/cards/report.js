@@ -91,12 +91,16 @@ function sankey() {
     // What goes on leaves at the top, what is dropped falls away beneath it.
     const kept = thick(step.accepted);
     if (readers.length) {
-      for (const reader of readers) {
-        const to = place.get(reader.name);
-        const share = Math.min(step.accepted, reader.rows), h = thick(share);
-        ribbon(at.x + barWidth, at.y, to.x, to.enter, h, h, "", `${step.name} → ${reader.name}: ${format(share)} rows`);
+      // Readers that share the rows out leave one under the other; readers that all take everything leave together.
+      const shares = readers.map((reader) => Math.min(step.accepted, reader.rows));
+      const apart = shares.reduce((sum, rows) => sum + rows, 0) <= step.accepted;
+      let leave = at.y;
+      readers.forEach((reader, index) => {
+        const to = place.get(reader.name), h = thick(shares[index]);
+        ribbon(at.x + barWidth, leave, to.x, to.enter, h, h, "", `${step.name} → ${reader.name}: ${format(shares[index])} rows`);
         to.enter += h;
-      }
+        if (apart) leave += h;
+      });
     } else {
       ribbon(at.x + barWidth, at.y, at.x + gap - 14, at.y, kept, kept, "", `${step.name}: ${format(step.accepted)} accepted`);
       labels.append(draw("text", { x: at.x + gap - 8, y: at.y + kept / 2 + 1, "font-size": 15, "font-weight": 680, "dominant-baseline": "middle" }, format(step.accepted)));
@@ -184,9 +188,9 @@ function histogram(box, title, series, axis, note) {
   const made = series[0][1];
   for (const share of [0, 0.5, 1]) {
     const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
-    const whole = made.low % 1 === -0.5 || made.low % 1 === 0.5; // bins of one whole number each, half a bin to either side
+    const counted = Math.abs(made.low % 1) === 0.5, whole = counted && made.high - made.low === bins; // one bin per whole number
     if (whole && bins < 3 && share === 0.5) continue;
-    const value = whole ? made.low + 0.5 + share * (made.high - made.low - 1) : made.low + share * (made.high - made.low);
+    const value = counted ? Math.round(made.low + 0.5 + share * (made.high - made.low - 1)) : made.low + share * (made.high - made.low);
     const x = whole ? step / 2 + share * (width - step) : share * width;
     svg.append(draw("text", { x, y: 140, "font-size": 12, "text-anchor": whole ? "middle" : anchor, class: "faint" }, axis(value) + (share === 1 && series.length > 1 ? "+" : "")));
   }
@@ -222,7 +226,7 @@ function shape() {
     for (const [source, licence, , rows] of data.sources) { const key = (source || "generated program") + (licence ? ` · ${licence}` : ""); sums.set(key, (sums.get(key) || 0) + rows); }
     const entries = [...sums].sort((a, b) => b[1] - a[1]).slice(0, 9);
     const card = make("div", { class: "card" }, make("h3", {}, "Sources and licences of accepted rows"));
-    for (const [name, rows] of entries) { const item = bar(name, [[name, rows]], rows, entries[0][1], "small kept"); item.style.gridTemplateColumns = "minmax(0, 1.2fr) 1fr 56px"; card.append(item); }
+    for (const [name, rows] of entries) { card.append(bar(name, [[name, rows]], rows, entries[0][1], "small kept above")); }
     box.append(card);
   }
 }
@@ -241,6 +245,27 @@ function costs() {
     const power = (value) => { const s = 10 ** value; return s >= 1 ? format(s) + " s" : s >= 0.001 ? format(s * 1000, 1) + " ms" : format(s * 1e6) + " µs"; };
     const note = (s) => power(Math.log10(Math.max(s, 1e-6)));
     histogram(box, `CPU time of ${plural(data.runtimes.n, "execution")} (log scale)`, [["executions", data.runtimes, "accent"]], power, note);
+  }
+}
+
+function models() {
+  for (const [step, text] of Object.entries(data.evaluations)) {
+    $("models").hidden = false;
+    const card = make("div", { class: "card scroll" }, make("h3", {}, step));
+    // The comparison is Markdown of ours: its tables become tables, all else stays text.
+    let table = null;
+    for (const line of text.split("\n")) {
+      if (line.startsWith("|")) {
+        const cells = line.slice(1).replace(/\|\s*$/, "").split("|").map((cell) => cell.trim().replace(/\\(.)/g, "$1"));
+        if (cells.every((cell) => /^:?-+:?$/.test(cell))) continue;
+        if (!table) { table = make("table"); card.append(table); }
+        table.append(make("tr", {}, ...cells.map((cell) => make(table.children.length ? "td" : "th", {}, cell))));
+      } else {
+        table = null;
+        if (line.trim()) card.append(line.startsWith("#") ? make("h3", {}, line.replace(/^#+\s*/, "")) : make("p", { class: "note" }, line));
+      }
+    }
+    $("evaluations").append(card);
   }
 }
 
@@ -392,5 +417,5 @@ $("theme").addEventListener("click", () => {
   const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = dark ? "light" : "dark";
 });
-tiles(); sankey(); funnelTable(); reasons(); shape(); costs(); examples(); controls(); filter();
+tiles(); sankey(); funnelTable(); reasons(); shape(); costs(); models(); examples(); controls(); filter();
 document.documentElement.dataset.ready = "true";
