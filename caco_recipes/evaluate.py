@@ -183,6 +183,10 @@ def evaluate_models(config: Config, models: dict[str, str], output_dir: Path) ->
 
 def load_benchmarks(config: Config) -> dict[str, Problems]:
     """The problems of every benchmark of a recipe, checked. Raises `BenchmarkError`."""
+    for name in config.benchmarks:  # what can't work at all is said before anything is downloaded
+        benchmark = benchmark_named(name)
+        if benchmark.hub is None and local_path(config, benchmark) is None:
+            raise BenchmarkError(loading.no_hub_copy(benchmark))
     loaded = {}
     for name in config.benchmarks:
         benchmark = benchmark_named(name)
@@ -357,7 +361,9 @@ def averages(result: ModelResult) -> dict[str, metrics.Estimate]:
 
 
 def _paper_row(config: Config, model: str) -> str:
-    return config.paper_row or published.RELEASED.get(model.partition("@")[0], "")
+    """The row of the paper that a model is to be compared with; a recipe's own holds where it names one model."""
+    released = published.RELEASED.get(model.partition("@")[0], "")
+    return released if len(config.models) > 1 else config.paper_row or released
 
 
 def _comparisons(models: list[ModelResult], graded: dict[str, dict[str, list[GradedItem]]]) -> dict[str, Any]:

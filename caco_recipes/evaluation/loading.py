@@ -275,10 +275,7 @@ def _hub_rows(benchmark: Benchmark, revision: str | None) -> tuple[Iterator[dict
     """Rows from the Hub, the name they go by, and the commit they are of."""
     hub = benchmark.hub
     if hub is None:
-        raise BenchmarkError(
-            f"{benchmark.title}: no Hub copy of exactly this set is known; give its file with --data.{benchmark.name} "
-            f"FILE, or a folder with {benchmark.local_file} as --data_dir"
-        )
+        raise BenchmarkError(no_hub_copy(benchmark))
     revision = revision or hub.revision
     commits: list[str] = []
     parts: list[Callable[[], Iterator[dict[str, Any]]]] = []
@@ -316,6 +313,14 @@ def _newest_commit(benchmark: Benchmark, name: str) -> str:
         return HfApi().dataset_info(name).sha or "main"
     except Exception as error:  # see above
         raise BenchmarkError(_no_hub(benchmark, name, error)) from None
+
+
+def no_hub_copy(benchmark: Benchmark) -> str:
+    """What to do where the Hub has no copy that is known to be the same set."""
+    return (
+        f"{benchmark.title}: no Hub copy of exactly this set is known; give its file with --data.{benchmark.name} "
+        f"FILE, or a folder with {benchmark.local_file} as --data_dir"
+    )
 
 
 def _no_hub(benchmark: Benchmark, name: str, error: Exception) -> str:
