@@ -58,7 +58,7 @@ def test_ten_random_kills_change_nothing(root, tmp_path):
         while kills < KILLS:
             process = start(root, folder)
             try:
-                process.wait(timeout=moments.uniform(0.15, 0.9) * length)
+                process.wait(timeout=moments.uniform(0.25, 0.65) * length)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
