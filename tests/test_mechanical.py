@@ -15,6 +15,7 @@ from caco_recipes.code_cot import extract_program
 from caco_recipes.mechanical import CannotUnify, unify_function, unify_program
 from caco_recipes.sandbox import Pool
 from caco_recipes.test_cases import choose_case
+from caco_recipes.verdicts import check_reason
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,11 @@ STYLES = {
         "from fractions import Fraction\nshare = Fraction(3, 4)\nprint(share * 8)",
         {"share": (3, 4)},
         "6",
+    ),
+    "maker of a table over several lines": (
+        "import numpy as np\ntable = np.array([[1, 2],\n                  [3, 4]])  # two by two\nprint(int(table.sum()))",
+        {"table": [[1, 2], [3, 4]]},
+        "10",
     ),
     "tuple assignment": ("x, y = 3, 5\nprint(x * y)", {"x": 3, "y": 5}, "15"),
     "value set in a branch": ("n = 5\nif n > 3:\n    ans = 'Yes'\nelse:\n    ans = 'No'", {"n": 5}, "Yes"),
@@ -254,6 +260,23 @@ def test_real_programs_give_what_was_measured(shared, pool):
     ]
     assert len(draw) > 200
     assert len(different) <= 2, different
+
+
+def test_damaged_programs_give_a_code_cot_or_a_reason(shared):
+    """Lines shuffled, lost or cut: never another error, and what comes out parses."""
+    programs = list(map(json.loads, (shared / "data" / "seeds" / "programs_math.jsonl").open()))
+    draw = random.Random(3)
+    made = 0
+    for row in draw.sample(programs, 800):
+        lines = row["program"].split("\n")
+        damaged = "\n".join(draw.sample(lines, len(lines)))
+        for program in (damaged, row["program"][: draw.randrange(len(row["program"]) + 1)], "\n".join(lines[1:])):
+            try:
+                ast.parse(unify_program(program, row["problem"]))
+                made += 1
+            except CannotUnify as error:
+                assert check_reason(error.reason)
+    assert made > 500
 
 
 # -- code seeds --------------------------------------------------------------------------------------------------------

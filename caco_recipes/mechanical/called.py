@@ -2,7 +2,7 @@
 
 import ast
 
-from caco_recipes.mechanical.constants import find_constants, is_literal
+from caco_recipes.mechanical.constants import Constant, find_constants, is_literal
 from caco_recipes.mechanical.parsing import CannotUnify, shares_lines
 from caco_recipes.mechanical.scopes import FUNCTIONS, assigned_name, bound, uses
 from caco_recipes.mechanical.script import Chunk, Script, assembled, is_print
@@ -104,9 +104,12 @@ def _with_parameters(script: Script, home: Chunk) -> tuple[list[str], dict[str, 
     return [line for line in lines if line is not None], {k: script.text(c.value) for k, c in constants.items()}
 
 
-def left_of(constant, line: str) -> str | None:
-    """What stays of a statement that became an input: the maker's call, or the remark behind it as a line of its own."""
-    indent = line[: len(line) - len(line.lstrip())]
+def left_of(constant: Constant, line: str) -> str | None:
+    """What stays of a statement that became an input: the maker's call, or the remark behind it as a line of its own.
+
+    `line` is the statement's last line as written.
+    """
+    indent = " " * constant.statement.col_offset
     remark = line.encode()[constant.statement.end_col_offset :].decode().strip()
     if constant.stays:
         return f"{indent}{constant.stays}{'  ' + remark if remark.startswith('#') else ''}"

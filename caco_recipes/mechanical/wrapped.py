@@ -11,7 +11,7 @@ import re
 
 from caco_recipes.mechanical.called import left_of
 from caco_recipes.mechanical.constants import find_constants
-from caco_recipes.mechanical.parsing import CannotUnify, string_lines
+from caco_recipes.mechanical.parsing import CannotUnify, parse, string_lines
 from caco_recipes.mechanical.scopes import FUNCTIONS, bound, loads_now, uses
 from caco_recipes.mechanical.script import Chunk, Script, assembled, is_print
 
@@ -120,7 +120,7 @@ def _free_name(script: Script) -> str:
 def _indented(lines: list[str]) -> list[str]:
     """The lines four columns in, except those that begin inside a string."""
     lines = "\n".join(lines).split("\n")
-    inside = string_lines(ast.parse("\n".join(["def f():", *(" " + line for line in lines)])))
+    inside = string_lines(parse("\n".join(["def f():", *(" " + line for line in lines)])))
     return [
         line if number in inside or not line.strip() else "    " + line for number, line in enumerate(lines, start=2)
     ]
