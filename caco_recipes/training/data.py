@@ -30,7 +30,10 @@ def local_files(paths: list[str]) -> list[Path]:
             found = parts or [item for item in found if item.name not in ("manifest.json", "dataset_info.json")]
             found = [item for item in found if not item.name.endswith(NOT_ROWS)]
             found = found or [
-                item for item in sorted((path / "data").glob("*.parquet")) if item.name.startswith(("train", "part-"))
+                item
+                for folder in (path / "data", path / "dataset" / "data")  # a dataset, or a publish step of a run
+                for item in sorted(folder.glob("*.parquet"))
+                if item.name.startswith(("train", "part-"))
             ]
             if not found:
                 raise RecipeError(f"dataset_path: {text} holds no part-*.parquet, *.parquet or *.jsonl file")
