@@ -92,6 +92,8 @@ class Zygote:
             resource.setrlimit(resource.RLIMIT_AS, (size + (config["memory_mb"] << 20),) * 2)
         if os.getuid() != 0:
             self.limit_threads()
+        if self.level != "strict":
+            end_with_peer(self.control, False)
         self.child_filter = None
         if self.level != "unsafe":
             if self.level != "basic":
@@ -108,7 +110,6 @@ class Zygote:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         self.self_test()
         self.harness_module["quiet_collector"]()
-        self.control.setblocking(True)
         ready = {
             "isolation": self.level,
             "huge_pages": huge,
@@ -663,6 +664,33 @@ def holes(level: str) -> list[str]:
     return found
 
 
+def outlive_neither(control: socket.socket, pid: int) -> None:
+    """The outer process of `strict`: ends when the namespace's first process does, and ends it with the coordinator."""
+    watched = select.poll()
+    handle = os.pidfd_open(pid)
+    watched.register(control.fileno(), 0)  # a hang-up is always told
+    watched.register(handle, select.POLLIN)
+    watched.poll()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)  # all in the namespace go with it
+    _, status = os.waitpid(pid, 0)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def end_with_peer(control: socket.socket, on: bool) -> None:
+    """While warming up, before it can listen: SIGIO ends this process when the coordinator closes its end or dies."""
+    flags = fcntl.fcntl(control, fcntl.F_GETFL)
+    if not on:
+        fcntl.fcntl(control, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+        return
+    fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(control, fcntl.F_SETFL, flags | os.O_ASYNC)
+    gone = select.poll()
+    gone.register(control.fileno(), 0)
+    if gone.poll(0):
+        os._exit(0)
+
+
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     # out of the way of descriptors 0 to 3, which every program gets anew
@@ -672,16 +700,18 @@ def main() -> None:
         (length,) = FRAME.unpack(control.recv(4, socket.MSG_WAITALL))
         config = json.loads(control.recv(length, socket.MSG_WAITALL))
         os.environ.clear()
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most if 0 < most < 1024 else 1024, most))
         os.setsid() if os.getpid() != os.getsid(0) else None
         zygote = Zygote(control, config)
         if zygote.level == "strict":
             zygote.confine["new_namespaces"]()
             pid = os.fork()
-            if pid:  # waits for the first process of the new pid namespace; when this one is killed, so is that
-                control.close()
-                _, status = os.waitpid(pid, 0)
-                os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+            if pid:
+                outlive_neither(control, pid)
             zygote.confine["die_with_parent"]()
+        else:
+            end_with_peer(control, True)
         os.chdir("/")
         zygote.start()
     except Exception as error:
