@@ -60,6 +60,7 @@ class VllmServer:
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", self.model]
         command += ["--served-model-name", "nano", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--dtype", "float32", "--max-model-len", "512", "--enforce-eager"]
+        command += ["--no-enable-chunked-prefill"]  # see docs/engines.md
         # A session of its own, so that its workers can be ended with it.
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

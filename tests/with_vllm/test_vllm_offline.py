@@ -66,6 +66,15 @@ def test_requests_that_come_while_others_are_decoded_join_them(engine):
     assert order == ["first", "second", "long"]
 
 
+def test_more_prompt_tokens_at_once_than_vllm_reads_in_one_step(engine):
+    """With seeds: vLLM's CPU build dies of them when it reads a prompt in parts, which the engine keeps it from."""
+    sampling = SamplingParams(temperature=1.0, max_tokens=2)
+    prompts = [(n, Request(f"{n} " + "word " * 150, sampling)) for n in range(120)]
+    answers = dict(engine.generate(prompts))
+    assert sum(answer.prompt_tokens for answer in answers.values()) > 3 * 8192
+    assert not any(answer.error for answer in answers.values())
+
+
 def test_a_caller_that_goes_away_leaves_the_engine_free(engine):
     long = SamplingParams(temperature=1.0, max_tokens=400)
     generation = engine.generate([(0, Request("a", FREE)), *((i, Request("b", long, i)) for i in range(1, 8))])

@@ -118,7 +118,9 @@ class LocalServers:
             command += ["--max-model-len", str(self.config.max_model_len)]
         if self.config.trust_remote_code:
             command += ["--trust-remote-code"]
-        for name, value in self.config.engine_args.items():
+        # Without GPUs: see vllm_engine.py on seeded requests whose prompts are read in parts.
+        arguments = {} if "CUDA_VISIBLE_DEVICES" in server.environment else {"enable_chunked_prefill": False}
+        for name, value in (arguments | self.config.engine_args).items():
             option = f"--{name.replace('_', '-')}"
             if value is True:
                 command += [option]

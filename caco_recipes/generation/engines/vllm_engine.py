@@ -26,6 +26,7 @@ class VllmEngine:
         self.identity = model.identity
         try:
             from vllm import EngineArgs, LLMEngine
+            from vllm.platforms import current_platform
         except ImportError as error:
             raise EngineError(
                 f"{key}.engine: vllm can't be imported ({error}); it has an environment of its own, see docs/engines.md"
@@ -45,6 +46,9 @@ class VllmEngine:
         }
         if config.max_model_len is not None:
             arguments["max_model_len"] = config.max_model_len
+        if current_platform.is_cpu():
+            # On a CPU, vLLM dies of a seeded request whose prompt is read in parts ("CPU Generator does not use offset").
+            arguments["enable_chunked_prefill"] = False
         arguments |= config.engine_args
         try:
             self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments))
