@@ -125,12 +125,23 @@ def test_shards_in_several_threads_feed_one_engine_and_share_answers(nano, tmp_p
 
 
 def test_progress_and_tokens_are_told(nano, tmp_path):
-    session = Session(counted(nano), Store(tmp_path))
+    class Events(list):
+        def write(self, event, **facts):
+            self.append((event, facts))
+
+    events = Events()
+    session = Session(counted(nano), Store(tmp_path), events=events)
     told, tokens = [], []
     session.on_tokens = tokens.append
     answers = session.complete(requests(10), progress=lambda *now: told.append(now))
     assert sum(tokens) == sum(answer.completion_tokens for answer in answers)
     assert told[-1] == (sum(tokens), 10, 10) and [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    session.complete(requests(12))
+    new = session.usage.completion_tokens_paid - sum(tokens[:10])
+    assert events == [
+        ("generation", {"requests": 10, "reused": 0, "asked": 10, "new_tokens": sum(tokens[:10])}),
+        ("generation", {"requests": 12, "reused": 10, "asked": 2, "new_tokens": new}),
+    ]
     session.close()
 
 
