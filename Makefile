@@ -3,9 +3,6 @@ PYTHON ?= python3.11
 VENV ?= .venv
 VLLM_VENV ?= .venv-vllm
 BIN = $(VENV)/bin
-# One thread for each process: on a small machine two spinning ones are several times slower.
-export OMP_NUM_THREADS ?= 1
-export TOKENIZERS_PARALLELISM ?= false
 
 .PHONY: install install-vllm quickstart quickstart-recorded test test-slow test-vllm lint format clean
 
