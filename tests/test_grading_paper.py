@@ -1,6 +1,7 @@
 """The published graders' rules: their known verdicts, oddities included, and agreement with recorded verdicts of the originals."""
 
 import json
+import time
 
 import pytest
 
@@ -164,6 +165,15 @@ def test_latex_refuses(text):
 def test_python_refuses(text):
     with pytest.raises(Unreadable):
         python(text)
+
+
+@pytest.mark.parametrize("text", ["1" * 30_000, "a" * 50_000, "\\boxed{" * 3000, "\\text{" * 5000, "1," * 9000, "(" * 5900, "\\frac" * 1000, "$" * 20_000, "-" * 5000, "9!!!!!!", "10^{10^{10}}", "\n" * 20_000])  # fmt: skip
+def test_hostile_texts_are_quick(text):
+    started = time.process_time()
+    qwen.equal(qwen.extract(text), "5"), qwen.equal(text, r"\sqrt{2}x")
+    dart.equal(dart.extract(text), "5"), dart.equal(text, r"\sqrt{2}x"), dart.equal(text, "1,2", as_set=True)
+    olympiad.judge(text, "5"), olympiad.judge(text, r"\sqrt{2}x"), theoremqa.judge(text, 5.0, "float")
+    assert time.process_time() - started < 10  # none may hang; a busy machine is no failure
 
 
 def test_agreement_with_recorded_verdicts(shared):

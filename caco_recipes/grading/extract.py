@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from caco_recipes.grading.normalise import closing_brace
-
 MAX_CHARS = 400_000
 _TAIL = 20_000  # the rules after the boxed ones look at the end of a text only
 
@@ -26,26 +24,32 @@ class Extraction:
 
 
 _NOTHING = Extraction(None, 0, 0, "no_answer")
-_BOX = re.compile(r"\\(?:boxed|fbox|boxed\*)\s*(\{)?")
+# Runs of blanks and formulas are bounded in all patterns, or a hostile text would be searched in quadratic time.
+_BOX = re.compile(r"\\(?:boxed|fbox|boxed\*)\s{0,20}(\{)?")
+_BRACE = re.compile(r"\\.|[{}]", re.S)
 _TURN = re.compile(r"<\|im_(?:start|end)\|>|<\|endoftext\|>|<\|eot_id\|>|</s>|<｜end|<\|user\|>")
 _JOIN = re.compile(r"\b(?:and|or|und)\b|[,;&+]|\\\\|\A\W*\Z", re.I)
 _LATEX_WORD = re.compile(r"\\(?:text|quad|qquad|mathrm|mbox|textbf)\b")
 _WORD = re.compile(r"[A-Za-z]{2,}|\ba\b")
-_MATH = re.compile(
-    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|(?<![\\$])\$(?!\s*\$)((?:\\\$|[^$\n])+?)(?<!\\)\$(?!\$)|\\\(((?:(?!\\\)).)+?)\\\)",
+_MATH = re.compile(  # lengths are bounded, or openers without an end would be searched to the end of the text each
+    r"\$\$(.{1,3000}?)\$\$|\\\[(.{1,3000}?)\\\]|(?<![\\$])\$(?!\s{0,20}\$)((?:\\\$|[^$\n]){1,3000}?)(?<!\\)\$(?!\$)"
+    r"|\\\(((?:(?!\\\)|\\\().){1,1000}?)\\\)",
     re.S,
 )
-_HASHES = re.compile(r"####\s*([^\n]+)")
+_HASHES = re.compile(r"####\s{0,20}([^\n]+)")
 _FINAL = re.compile(
-    r"(?:final\s+answer|answer|result|solution)(?:\s+(?:to|of|for)\s+[^.\n:]{1,60}?)?\s*(?:is|are|=|:|\*\*:|:\*\*|should be|would be)\s*:?\s*(?:\*\*)?\s*",
+    r"(?:final\s{1,20}answer|answer|result|solution)(?:\s{1,20}(?:to|of|for)\s{1,20}[^.\n:]{1,60}?)?\s{0,20}(?:is|are|=|:|\*\*:|:\*\*|should be|would be)\s{0,20}:?\s{0,20}(?:\*\*)?\s{0,20}",
     re.I,
 )
-_FINAL_ANSWER = re.compile(r"final answer is:?\s*", re.I)
-_JSON_ANSWER = re.compile(r"""["'](?:final[_ ]?)?answer["']\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,}"][^,}\n"]*))""", re.I)
-_HOPE = re.compile(r"\s*\.?\s*I hope (?:it|this) is correct.*", re.I | re.S)
-_SENTENCE = re.compile(r"(?<!\d)[.!?](?=\s|\Z)|(?<=\d)\.(?=\s|\Z)|\n\s*\n|\n")
+_FINAL_ANSWER = re.compile(r"final answer is:?\s{0,20}", re.I)
+_JSON_ANSWER = re.compile(
+    r"""["'](?:final[_ ]?)?answer["']\s{0,20}:\s{0,20}(?:"((?:[^"\\]|\\.)*)"|([^\s,}"][^,}\n"]*))""", re.I
+)
+_HOPE = re.compile(r"I hope (?:it|this) is correct", re.I)
+_SENTENCE = re.compile(r"(?<!\d)[.!?](?=\s|\Z)|(?<=\d)\.(?=\s|\Z)|\n")
 _IS = re.compile(
-    r"\b(?:is|are|equals|be|was)\s+(?:approximately\s+|about\s+|exactly\s+|equal to\s+|the\s+interval\s+)?", re.I
+    r"\b(?:is|are|equals|be|was)\s{1,20}(?:approximately\s{1,20}|about\s{1,20}|exactly\s{1,20}|equal to\s{1,20}|the\s{1,20}interval\s{1,20})?",
+    re.I,
 )
 _NUMBER = re.compile(
     r"(?<![\w.])[-+−]?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+,\d{1,2}(?![\d,])|\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
@@ -71,7 +75,7 @@ def extract(text: str) -> Extraction:
     tail = text[base:end]
     hope = _HOPE.search(tail)
     if hope and tail[: hope.start()].strip():
-        tail = tail[: hope.start()]
+        tail = tail[: hope.start()].rstrip().removesuffix(".")
     for rule in (_hashes, _json, _phrase, _whole, _last_formula, _last_is, _last_number):
         found = rule(tail)
         if found is not None:
@@ -85,13 +89,14 @@ def _boxes(text: str, end: int) -> list[tuple[int, int, int, int]]:
     """(start of the command, start and end of the content, end) of the outermost boxes."""
     found = []
     position = 0
+    closing = _closing_braces(text) if "boxed" in text or "fbox" in text else {}
     while True:
         match = _BOX.search(text, position, end)
         if match is None:
             return found
         if match.group(1):
             brace = match.end() - 1
-            close = closing_brace(text, brace)
+            close = closing.get(brace, -1)
             if 0 < close < end:
                 found.append((match.start(), brace + 1, close, close + 1))
                 position = close + 1
@@ -101,10 +106,22 @@ def _boxes(text: str, end: int) -> list[tuple[int, int, int, int]]:
                 found.append((match.start(), match.end(), stop, stop))
                 position = match.end()
         else:
-            word = re.compile(r"\s*([^\s$,.;]+)").match(text, match.end(), end)
+            word = re.compile(r"\s{0,20}([^\s$,.;]+)").match(text, match.end(), end)
             if word:
                 found.append((match.start(), word.start(1), word.end(1), word.end(1)))
             position = match.end()
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    """Where each `{` closes, in one pass: thousands of unclosed boxes cost no more than one."""
+    opened: list[int] = []
+    closing = {}
+    for match in _BRACE.finditer(text):
+        if match.group() == "{":
+            opened.append(match.start())
+        elif match.group() == "}" and opened:
+            closing[opened.pop()] = match.start()
+    return closing
 
 
 def _boxed(text: str, end: int) -> Extraction | None:
@@ -171,7 +188,7 @@ def _json(text: str):
 
 def _phrase(text: str):
     matches = list(_FINAL.finditer(text))
-    for match in reversed(matches):
+    for match in reversed(matches[-20:]):
         stop = _sentence_end(text, match.end())
         found = _inside(text, match.end(), stop)
         if found is not None:
