@@ -167,8 +167,9 @@ def _clean_math(text: str) -> str:
         text = text.replace("j", "i")
     text = re.sub(r"(\d+)\.0+([^\d])", r"\1\2", text)
     text = re.sub(r"(\d+)\.0+$", r"\1", text)
-    for pattern in _UNIT_PATTERNS:
-        text = pattern.sub(r"\1", text)
+    if text[-1:].isalpha() or text[-1:] in (")", "."):  # the patterns look for a unit at the end, slowly
+        for pattern in _UNIT_PATTERNS:
+            text = pattern.sub(r"\1", text)
     if not text:
         return text
     if text[0] == ".":
