@@ -106,8 +106,12 @@ class Session:
                 self.usage.completion_tokens_reused += known.completion_tokens
             else:
                 new[key] = request
+        reused = len(call.answers)
         if new:
-            self._ask(call, new, progress, total=len(new) + len(call.answers))
+            self._ask(call, new, progress, total=len(new) + reused)
+        if self._events is not None:
+            tokens = sum(call.answers[key].completion_tokens for key in new)
+            self._events.write("generation", requests=len(wanted), reused=reused, asked=len(new), new_tokens=tokens)
         with self._changed:
             for completion in call.answers.values():
                 self._counts["requests"] += 1
@@ -201,6 +205,8 @@ class Session:
     def _arrived(self, key: str, completion: Completion) -> None:
         if not completion.transient:
             self._store.put(key, completion, self._stages.get(key, ""), self._engine.identity)
+        if self.on_tokens is not None:
+            self.on_tokens(completion.completion_tokens)
         with self._changed:
             self._stages.pop(key, None)
             self.usage.requests_paid += 1
@@ -212,8 +218,6 @@ class Session:
                     call.answers[key] = completion
                     call.missing.discard(key)
             self._changed.notify_all()
-        if self.on_tokens is not None:
-            self.on_tokens(completion.completion_tokens)
         if time.monotonic() - self._checked > _CHECK_SECONDS:
             self._checked = time.monotonic()
             self._store.check_writable()
