@@ -211,7 +211,7 @@ class Engines:
         if name not in self._sessions:
             # One engine's model is in memory at a time: steps that use the same one follow each other in most recipes.
             self.close()
-            engine = open_engine(self._run.recipe.engines[name])
+            engine = open_engine(self._run.recipe.engines[name], name)
             self._sessions[name] = Session(engine, Store(self._run.folder / "store"), events=context.events)
         session = self._sessions[name]
         session.on_tokens = context.tokens
@@ -220,7 +220,7 @@ class Engines:
     def identity(self, name: str) -> str:
         from caco_recipes.generation.engine import model_identity
 
-        return model_identity(self._run.recipe.engines[name])
+        return model_identity(self._run.recipe.engines[name], name)
 
     def close(self) -> None:
         for session in self._sessions.values():
