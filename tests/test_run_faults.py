@@ -34,7 +34,13 @@ def recipe(folder, engine, **seeds):
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(root, tmp_path):
     process = subprocess.Popen(
-        words(RECORDED, tmp_path), cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True
+        words(RECORDED, tmp_path),
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell's background jobs ignore SIGINT, and their children inherit that: be as a terminal's command.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     parts = tmp_path / "quickstart-recorded/execute_seeds"
     deadline = time.monotonic() + 60

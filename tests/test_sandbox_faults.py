@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from hostile_programs import CANARY
@@ -159,6 +160,8 @@ def test_a_full_tmp_changes_nothing(root):
     """Nothing is kept in /tmp: with one that is full (and mounted over, for this process alone) all is as before."""
     if why_not("strict") or os.getuid() != 0:
         pytest.skip("needs a mount namespace of its own")
+    if root.is_relative_to("/tmp") or Path(sys.prefix).is_relative_to("/tmp"):
+        pytest.skip("this checkout lies in /tmp itself")
     script = """
         import ctypes, os
         libc = ctypes.CDLL(None, use_errno=True)
@@ -269,10 +272,17 @@ def test_nothing_leaks():
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_programs():
-    import resource
-
-    with Pool(2, LIMITS) as pool:
-        count = sum(r.ok for _, r in pool.run_unordered(CANARY for _ in range(100_000)))
-        assert count == 100_000 and pool.restarts == 0
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 300 * 1024
+def test_a_hundred_thousand_programs(root):
+    """In a process of its own, whose peak of memory is the pool's and no other test's."""
+    script = """
+        import resource
+        from caco_recipes.sandbox import Pool
+        from hostile_programs import CANARY
+        with Pool(2) as pool:
+            print(sum(r.ok for _, r in pool.run_unordered(CANARY for _ in range(100_000))), pool.restarts)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    """
+    out, _ = run_script(script, root).communicate(timeout=1200)
+    first, megabytes = out.splitlines()
+    assert first == "100000 0"
+    assert int(megabytes) < 300

@@ -146,7 +146,7 @@ def start_worker(
         "huge_pages": True,
         "result_cap": RESULT_CAP,
         # a program that gets less than this share of a core over a while is waiting, not starved
-        "idle_share": min(0.02, 0.25 * cores / max(slots, 1)),
+        "idle_share": min(0.01, 0.05 * cores / max(slots, 1)),
     }
     worker = Worker(kind, process, ours, time.monotonic())
     text = json.dumps(config).encode()

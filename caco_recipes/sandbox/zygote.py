@@ -377,7 +377,7 @@ class Zygote:
                 if verdict:
                     child.killed = verdict
                     self.kill(child)
-                elif child.idle_seconds > 0.09 and not child.parked:
+                elif child.quiet_seconds > 0.09 and not child.parked:
                     child.parked = True
                     self.send(REPLY.pack(b"I", child.number, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
@@ -550,14 +550,17 @@ class Child:
         self.number, self.pid, self.handle, self.slot, self.nonce, self.runs = number, pid, handle, slot, nonce, runs
         self.cpu_limit, self.idle_limit, self.started = cpu_limit, idle_limit, started
         self.killed, self.parked, self.facts = NOT_KILLED, False, facts
-        self.idle_seconds = 0.0
+        self.idle_seconds = self.quiet_seconds = 0.0
         self.last_look, self.last_cpu, self.cpu_before, self.progress = started, 0.0, 0.0, 0
+        self.window_start, self.window_cpu = started, 0.0
         self.next_look = started + min(0.05, cpu_limit)
 
     def look(self, now: float, idle_share: float) -> int:
         """Whether a limit is used up. CPU time decides; time counts as idle only when next to no CPU was used in it.
 
-        A program that is starved by others still gets its share of the CPU, however small; one that sleeps gets none.
+        A program that is starved by others still gets its share of the CPU, however small, if one looks at a whole
+        second: among a hundred others its turn comes several times a second. One that sleeps gets none. What looks
+        quiet between two looks is enough to let another program run beside it, not to end it.
         """
         try:
             cpu = time.clock_gettime((~self.pid << 3) | 2)
@@ -565,12 +568,18 @@ class Child:
             cpu = self.last_cpu
         passed = now - self.last_look
         if cpu - self.last_cpu < idle_share * passed:
-            self.idle_seconds += passed
+            self.quiet_seconds += passed
         self.last_look, self.last_cpu = now, cpu
+        window = now - self.window_start
+        if window >= min(1.0, self.idle_limit / 5):
+            if cpu - self.window_cpu < idle_share * window:
+                self.idle_seconds += window
+            self.window_start, self.window_cpu = now, cpu
         if self.runs > 1:  # each finished run starts a new budget
             size = os.fstat(self.slot.results).st_size
             if size != self.progress:
-                self.progress, self.cpu_before, self.idle_seconds = size, cpu, 0.0
+                self.progress, self.cpu_before = size, cpu
+                self.idle_seconds = self.quiet_seconds = 0.0
         used = cpu - self.cpu_before
         self.next_look = now + min(max(self.cpu_limit - used, 0.005), 0.1)
         if used >= self.cpu_limit or cpu >= self.cpu_limit * max(1, self.runs):
