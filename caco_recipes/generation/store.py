@@ -42,6 +42,7 @@ _INDEX_BYTES = 32 << 20  # a segment read without a table for this long gets one
 _OPEN_FILES = 128
 _OFFSET_BITS = 40
 _GONE = -1
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # `dumps` makes an encoder each time
 
 
 class StoreError(RuntimeError):
@@ -61,7 +62,7 @@ def encode(completion: Completion, stage: str, model: str, at: int) -> bytes:
         model,
         at,
     ]
-    data = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    data = _to_json(values).encode("utf-8", "surrogatepass")
     return b"z" + zlib.compress(data, 1) if len(data) >= _COMPRESS_FROM else b"j" + data
 
 
@@ -330,7 +331,9 @@ class _Writer:
         # Sorted by name, segments are sorted by age, as far as the nodes' clocks agree.
         self.name = f"{time.time_ns() // 1_000_000:014d}-{host}-{self.pid}-{secrets.token_hex(4)}.seg"
         self._path = folder / self.name
-        self._synced = time.monotonic()
+        self._failed: OSError | None = None
+        self._synced = 0
+        self._closing = threading.Event()
         try:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             with contextlib.suppress(OSError):  # a file system without locks: `prune` then can't tell, and says so
@@ -339,21 +342,23 @@ class _Writer:
             self.append(segment.MAGIC)
         except OSError as error:
             raise _explain(error, self._path) from None
+        # On a thread of its own: a disk that takes its time must not hold up the answers that arrive meanwhile.
+        self._syncer = threading.Thread(target=self._keep_synced, name="store-sync", daemon=True)
+        self._syncer.start()
 
     def append(self, record: bytes) -> int:
         """Writes a record whole or not at all. Returns its offset."""
         offset = self.end
+        if self._failed is not None:
+            raise _explain(self._failed, self._path)
         try:
             written = os.write(self._descriptor, record)
             if written < len(record):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.end += written
-            if time.monotonic() - self._synced > SYNC_SECONDS:
-                self.sync()
         except OSError as error:
-            if self.end == offset:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(self._descriptor, offset)  # half a record must not lie before the next one
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, offset)  # half a record must not lie before the next one
             raise _explain(error, self._path) from None
         return offset
 
@@ -362,11 +367,23 @@ class _Writer:
             os.fsync(self._descriptor)
         except OSError as error:
             raise _explain(error, self._path) from None
-        self._synced = time.monotonic()
+
+    def _keep_synced(self) -> None:
+        while not self._closing.wait(SYNC_SECONDS):
+            end = self.end
+            if end != self._synced:
+                try:
+                    os.fsync(self._descriptor)
+                except OSError as error:
+                    self._failed = error  # the next `append` says so
+                    return
+                self._synced = end
 
     def close(self) -> None:
         if self.pid != os.getpid():
             return
+        self._closing.set()
+        self._syncer.join()
         self.sync()
         os.close(self._descriptor)
         with contextlib.suppress(OSError):
