@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from caco_recipes.generation import Request, SamplingParams
 from caco_recipes.generation.config import EngineConfig
 from caco_recipes.generation.engine import open_engine
