@@ -1,6 +1,7 @@
 """The `caco` command: a table of commands, each in a module of its own that is imported when it is called.
 
-Exit codes: 0 done; 1 the run failed (what was finished stays); 2 the call or the recipe is wrong; 130 interrupted.
+Exit codes: 0 done; 1 the run failed (what was finished stays); 2 the call or the recipe is wrong; 3 stopped at its budget;
+130 interrupted.
 """
 
 import importlib

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from caco_recipes.budget import BudgetConfig
 from caco_recipes.generation.config import EngineConfig
+from caco_recipes.prices import Prices
 
 
 def option(help: str, default: Any = None, **keywords: Any) -> Any:
@@ -38,6 +40,8 @@ class RunConfig:
     isolation: str = option("The least sandbox level to accept: strict, standard, basic or unsafe.", "basic")
     workers: int | None = option("Sandbox and grader processes; by default one per core.")
     engines: dict[str, EngineConfig] = option("Generation engines by name.", default_factory=dict)
+    prices: Prices = option("What machines and tokens cost: for forecasts and budgets.", default_factory=Prices)
+    budget: BudgetConfig = option("Where the run stops.", default_factory=BudgetConfig)
     stages: dict[str, dict[str, Any]] = option("Steps in order: name -> keys of its stage.", default_factory=dict)
 
     def __post_init__(self) -> None:

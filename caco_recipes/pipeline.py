@@ -26,8 +26,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caco_recipes import identity
+from caco_recipes.budget import Account, BudgetReached
 from caco_recipes.configs import RunConfig, StageConfig
-from caco_recipes.progress import Events, StepProgress
+from caco_recipes.events import Events
+from caco_recipes.progress import StepProgress
 from caco_recipes.recipe import RecipeError, apply_overrides, load_dataclass, load_yaml, nearest
 from caco_recipes.run_folder import PartRecord, RunError, StepFolder, columns_of, schema_of, totals
 
@@ -157,7 +159,9 @@ def _previous_rows(steps: list[Step], where: str) -> str:
 class Context:
     """What a stage may ask of the run that it is a step of."""
 
-    def __init__(self, run: Run, step: Step, engines: "Engines", events: Events) -> None:
+    def __init__(
+        self, run: Run, step: Step, engines: "Engines", events: Events | None, account: Account | None = None
+    ) -> None:
         self.run = run
         self.recipe = run.recipe
         self.step = step
@@ -165,6 +169,7 @@ class Context:
         self.step_dir = run.folder / step.name
         self.inputs = [run.step_folder(name) for name in step.inputs]
         self.events = events
+        self.account = account
         self.progress: StepProgress | None = None
         self._engines = engines
 
@@ -191,9 +196,14 @@ class Context:
         """Closes every engine, so that its memory is free (before a training run)."""
         self._engines.close()
 
-    def tokens(self, count: int) -> None:
+    def answered(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """The engine answered one more request."""
         if self.progress is not None:
-            self.progress.tokens(count)
+            self.progress.answered(prompt_tokens, completion_tokens)
+
+    def budget_reached(self) -> str:
+        """Which limit of the run's budget is used up; nothing while there is room."""
+        return self.account.reached() if self.account is not None else ""
 
 
 class Engines:
@@ -214,7 +224,8 @@ class Engines:
             engine = open_engine(self._run.recipe.engines[name], name)
             self._sessions[name] = Session(engine, Store(self._run.folder / "store"), events=context.events)
         session = self._sessions[name]
-        session.on_tokens = context.tokens
+        session.on_answer = context.answered
+        session.halt = context.budget_reached
         return session
 
     def identity(self, name: str) -> str:
@@ -246,17 +257,37 @@ def run_steps(run: Run, names: list[str] | None = None) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     with _only_one(run.folder):
         events = Events(run.folder / "events.jsonl")
+        recipe = run.recipe
+        account = Account(run.folder / "events.jsonl", recipe.budget, recipe.prices, recipe.engines, recipe.workers)
         engines = Engines(run)
+        chosen = [step for step in run.steps if not names or step.name in names]
         try:
-            for step in run.steps:
-                if names and step.name not in names:
-                    continue
-                _check_inputs(run, step)
-                context = Context(run, step, engines, events)
-                _run_step(run, step, context)
+            with _told(run, chosen, events):
+                for step in chosen:
+                    _check_inputs(run, step)
+                    context = Context(run, step, engines, events, account)
+                    _run_step(run, step, context)
         finally:
             engines.close()
             events.close()
+
+
+@contextlib.contextmanager
+def _told(run: Run, steps: list[Step], events: Events) -> Iterator[None]:
+    """Tells the run's events when a command begins to work on it and how it ends."""
+    names, session = [step.name for step in steps], events.session
+    events.write("run_start", session=session, pid=os.getpid(), recipe=str(run.recipe_path), steps=names)
+    outcome, why = "finished", ""
+    try:
+        yield
+    except BaseException as error:
+        kinds = {BudgetReached: "budget", KeyboardInterrupt: "interrupted"}
+        outcome = kinds.get(type(error), "failed")
+        # The message of a failure stands on the terminal; it may quote a server's answer, so it is not kept here.
+        why = str(error) if outcome == "budget" else type(error).__name__
+        raise
+    finally:
+        events.write("run_end", session=session, outcome=outcome, why=why)
 
 
 def _check_inputs(run: Run, step: Step) -> None:
@@ -285,12 +316,18 @@ def _run_step(run: Run, step: Step, context: Context) -> None:
         "complete": False,
     }
     folder.write_manifest(manifest)
-    if step.whole_run:
-        manifest |= {"totals": step.module.run(step.config, context) or {}, "parts": []}
-    else:
-        records = _run_map_step(run, step, context, folder, fingerprint)
-        parts = [{"name": folder.part(record.index).name} | asdict(record) for record in records]
-        manifest |= {"totals": totals(records), "parts": parts}
+    rows = None if step.whole_run else _known_rows(run, step)
+    engine = getattr(step.config, "engine", "")
+    shown = StepProgress(step.name, rows, context.events, context.account, engine, live=not step.whole_run)
+    with contextlib.closing(shown) as context.progress:
+        if step.whole_run:
+            if context.account is not None:
+                context.account.check()
+            manifest |= {"totals": step.module.run(step.config, context) or {}, "parts": []}
+        else:
+            records = _run_map_step(run, step, context, folder, fingerprint)
+            parts = [{"name": folder.part(record.index).name} | asdict(record) for record in records]
+            manifest |= {"totals": totals(records), "parts": parts}
     folder.write_manifest(manifest | {"complete": True})
     context.events.write("step_end", step=step.name, seconds=round(time.monotonic() - started, 3))
 
@@ -320,17 +357,18 @@ def _run_map_step(run: Run, step: Step, context: Context, folder: StepFolder, fi
     open_resources = getattr(step.module, "open", None)
     records: list[PartRecord] = []
     with contextlib.ExitStack() as stack:
-        context.progress = StepProgress(step.name, _known_rows(run, step))
-        stack.callback(context.progress.close)
         resources = None
         for index, shard in enumerate(_shards(run, step, context)):
             record = folder.finished(index, fingerprint)
+            reused = record is not None
             replay = getattr(step.module, "replay", None)
             if resources is None and (record is None or replay):
                 # Opened at the first part that needs work: a finished step loads no model.
                 opened = open_resources(step.config, context) if open_resources else contextlib.nullcontext(context)
                 resources = stack.enter_context(opened)
             if record is None:
+                if context.account is not None:
+                    context.account.check()
                 started = time.monotonic()
                 table = _map_shard(step, shard(), added, resources, fingerprint)
                 facts = _facts(resources)
@@ -340,9 +378,7 @@ def _run_map_step(run: Run, step: Step, context: Context, folder: StepFolder, fi
             elif replay:
                 replay(pq.read_table(folder.part(index)).to_pydict(), step.config, resources)
             records.append(record)
-            context.progress.rows(
-                record.rows, kept=record.accepted, rejected=record.rejected, undecided=record.undecided
-            )
+            context.progress.part(record, reused)
     folder.drop_parts_from(len(records))
     return records
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from caco_recipes import identity
+from caco_recipes.events import Events
 from caco_recipes.pipeline import COMMON_COLUMNS
-from caco_recipes.progress import Events
 from caco_recipes.run_folder import StepFolder, schema_of, totals
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"> | `a` **b** & <b>é 🧮\u2028"

@@ -132,7 +132,7 @@ def test_progress_and_tokens_are_told(nano, tmp_path):
     events = Events()
     session = Session(counted(nano), Store(tmp_path), events=events)
     told, tokens = [], []
-    session.on_tokens = tokens.append
+    session.on_answer = lambda prompt, new: tokens.append(new)
     answers = session.complete(requests(10), progress=lambda *now: told.append(now))
     assert sum(tokens) == sum(answer.completion_tokens for answer in answers)
     assert told[-1] == (sum(tokens), 10, 10) and [done for _, done, _ in told] == sorted(done for _, done, _ in told)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from caco_recipes.budget import BudgetReached
 from caco_recipes.generation.engine import Engine
 from caco_recipes.generation.inbox import Inbox
 from caco_recipes.generation.requests import Completion, Request
@@ -52,12 +53,16 @@ class Session:
 
     Attributes:
         usage: requests and tokens so far.
-        on_tokens: called with the number of new tokens of each answer as it arrives, from another thread.
+        on_answer: called with the prompt and new tokens of each answer as it arrives, from another thread.
+        halt: asked while answers are waited for; a text that it gives (which budget is used up) ends the session's
+            work: what no engine has begun is not begun, what is under way is finished and stored, and every
+            `complete` that lacks an answer raises `BudgetReached` with the text.
     """
 
     def __init__(self, engine: Engine, store: Store, events: Any = None) -> None:
         self.usage = Usage()
-        self.on_tokens: Callable[[int], None] | None = None
+        self.on_answer: Callable[[int, int], None] | None = None
+        self.halt: Callable[[], str] | None = None
         self._engine = engine
         self._store = store
         self._events = events
@@ -69,6 +74,7 @@ class Session:
         self._refreshed = time.monotonic()
         self._checked = 0.0
         self._counts: Counter[str] = Counter()
+        self._halted = ""
 
     @property
     def identity(self) -> str:
@@ -88,8 +94,8 @@ class Session:
     ) -> list[Completion]:
         """Completions in the order of `requests`.
 
-        `progress(tokens, done, total)` is called as answers arrive. Raises `EngineError` or `StoreError`; what was
-        answered by then is stored, as it is after Ctrl-C.
+        `progress(tokens, done, total)` is called as answers arrive. Raises `EngineError`, `StoreError` or
+        `BudgetReached`; what was answered by then is stored, as it is after Ctrl-C.
         """
         wanted = [(self.request_key(request), request) for request in requests]
         call = _Call(missing=set())
@@ -140,6 +146,8 @@ class Session:
         self._store.close()
 
     def _ask(self, call: _Call, new: dict[str, Request], progress: Any, total: int) -> None:
+        if self._halted or (self.halt is not None and (why := self.halt())):
+            raise BudgetReached(self._halted or why)
         self._store.check_writable()
         with self._changed:
             mine: dict[str, Request] = {}
@@ -159,6 +167,9 @@ class Session:
             with self._changed:
                 seen = -1
                 while call.missing and call.failure is None:
+                    if not self._halted and self.halt is not None and (why := self.halt()):
+                        self._begin_no_more(why)
+                        continue
                     if progress is not None and len(call.answers) != seen:
                         seen = len(call.answers)
                         progress(sum(answer.completion_tokens for answer in call.answers.values()), seen, total)
@@ -166,6 +177,8 @@ class Session:
                     self._changed.wait(timeout=0.5)
             if call.failure is not None:
                 raise call.failure
+            if any(key not in call.answers for key in new):
+                raise BudgetReached(self._halted)
             if progress is not None:
                 progress(sum(answer.completion_tokens for answer in call.answers.values()), len(call.answers), total)
         finally:
@@ -179,6 +192,17 @@ class Session:
             if self._inbox is not None and (unwanted := call.missing - others):
                 for key in self._inbox.discard(unwanted):
                     self._stages.pop(key, None)
+
+    def _begin_no_more(self, why: str) -> None:
+        """Takes back what no engine has begun, from every call; what is under way goes on. Holds the lock."""
+        self._halted = why
+        wanted = {key for call in self._calls for key in call.missing}
+        withdrawn = self._inbox.discard(wanted) if self._inbox is not None else set()
+        for key in withdrawn:
+            self._stages.pop(key, None)
+        for call in self._calls:
+            call.missing -= withdrawn
+        self._changed.notify_all()
 
     def _start_pump(self) -> None:
         if self._pump is None or not self._pump.is_alive() or self._inbox is None:
@@ -205,8 +229,8 @@ class Session:
     def _arrived(self, key: str, completion: Completion) -> None:
         if not completion.transient:
             self._store.put(key, completion, self._stages.get(key, ""), self._engine.identity)
-        if self.on_tokens is not None:
-            self.on_tokens(completion.completion_tokens)
+        if self.on_answer is not None:
+            self.on_answer(completion.prompt_tokens, completion.completion_tokens)
         with self._changed:
             self._stages.pop(key, None)
             self.usage.requests_paid += 1
