@@ -16,6 +16,7 @@ COMMANDS = {
     "execute": ("caco_recipes.commands.execute", "execute programs (JSON Lines in, JSON Lines out) in the sandbox"),
     "grade": ("caco_recipes.commands.grade", "compare answers (JSON Lines in, JSON Lines out), or audit the grader"),
     "evaluate": ("caco_recipes.evaluate", "models on benchmarks: the paper's protocol and a strict one beside it"),
+    "index": ("caco_recipes.commands.index", "hashes of a benchmark or of a training set, for decontamination"),
     "why": ("caco_recipes.commands.why", "a row's story, from its seed to its last verdict"),
     "replay": ("caco_recipes.commands.replay", "execute and grade a row again: does anything differ?"),
     "audit": ("caco_recipes.commands.audit", "replay a dataset, ours or in the released layout; how much holds"),
