@@ -56,7 +56,7 @@ def _value(token: str) -> int:
     if token[0].isdigit():
         kind = NUMBER
         token = token.replace("{,}", "").replace(",", "")
-        whole, point, decimals = token.partition(".")
+        whole, _, decimals = token.partition(".")
         decimals = decimals.rstrip("0")
         token = (whole.lstrip("0") or "0") + ("." + decimals if decimals else "")
         weight = min(20, round(math.log2(10) * len(token))) if len(token) > 6 else _bits(token)
