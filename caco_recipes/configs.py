@@ -36,6 +36,9 @@ class RunConfig:
     name: str = option("The run's name; its folder is output_dir/name.", "")
     output_dir: str = option("Where run folders are made.", "runs")
     shard_rows: int = option("Rows per shard: the unit that is written at once and resumed.", 2000)
+    shards_at_once: int | None = option(
+        "Shards that share an engine or a sandbox at once; by default as many as keep it busy."
+    )
     seed: int = option("Seed of every draw that the pipeline itself makes.", 42)
     isolation: str = option("The least sandbox level to accept: strict, standard, basic or unsafe.", "basic")
     workers: int | None = option("Sandbox and grader processes; by default one per core.")
@@ -49,5 +52,7 @@ class RunConfig:
             raise ValueError("name: give the run a name without slashes")
         if self.shard_rows < 1:
             raise ValueError("shard_rows must be at least 1")
+        if self.shards_at_once is not None and self.shards_at_once < 1:
+            raise ValueError("shards_at_once must be at least 1")
         if not self.stages:
             raise ValueError("stages: the recipe has no steps")

@@ -8,30 +8,33 @@ fingerprint is never done again; a step whose fingerprint changed is done anew, 
 A stage module has one shape: VERSION, FEATURES (columns added), Config, `run(batch, config, resources)`, and where
 needed TIMING, `rows` (sources), `open` (resources), `facts` (what else the fingerprint covers), `replay` (state from
 finished parts) and `preview` (the first rendered prompt). A stage with WHOLE_RUN is one call, `run(config, context)`.
+Several shards are at work at once, in threads that share the resources, or on Ray; a stage with `replay`, or with
+IN_ORDER, gets them one after the other.
+
+How a shard becomes a part: map_step.py. Who runs the shards: local_executor.py, ray_executor.py.
 """
 
 import contextlib
 import fcntl
 import importlib
-import itertools
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from caco_recipes import identity
 from caco_recipes.budget import Account, BudgetReached
-from caco_recipes.configs import RunConfig, StageConfig
+from caco_recipes.configs import RunConfig
 from caco_recipes.events import Events
+from caco_recipes.map_step import COMMON_COLUMNS, run_map_step
 from caco_recipes.progress import StepProgress
 from caco_recipes.recipe import RecipeError, apply_overrides, load_dataclass, load_yaml, nearest
-from caco_recipes.run_folder import PartRecord, RunError, StepFolder, columns_of, schema_of, totals
+from caco_recipes.run_context import Context, Engines, Run, Step
+from caco_recipes.run_folder import RunError, StepFolder, totals
+
+__all__ = ["COMMON_COLUMNS", "STAGES", "Context", "Engines", "Run", "Step", "load_run", "recipe_file", "run_steps"]
 
 # Every stage of the loop, in its order. A recipe names steps; each step is one of these.
 STAGES = {
@@ -48,52 +51,6 @@ STAGES = {
     "evaluate": "caco_recipes.evaluate_stage",
     "report": "caco_recipes.report_stage",
 }
-COMMON_COLUMNS = {
-    "id": "string",
-    "parent_ids": "list[string]",
-    "family_id": "string",
-    "lineage": "string",
-    "verdict": "string",
-    "reason": "string",
-}
-
-
-@dataclass
-class Step:
-    """One step of a run: its stage's module, its typed configuration and the steps it reads."""
-
-    name: str
-    stage: str
-    module: ModuleType
-    config: StageConfig
-    inputs: list[str]
-
-    @property
-    def whole_run(self) -> bool:
-        return getattr(self.module, "WHOLE_RUN", False)
-
-    @property
-    def source(self) -> bool:
-        return hasattr(self.module, "rows")
-
-
-@dataclass
-class Run:
-    """A loaded recipe."""
-
-    recipe: RunConfig
-    recipe_path: Path
-    steps: list[Step]
-    folder: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.folder = Path(self.recipe.output_dir) / self.recipe.name
-
-    def step(self, name: str) -> Step:
-        return next(step for step in self.steps if step.name == name)
-
-    def step_folder(self, name: str) -> StepFolder:
-        return StepFolder(self.folder / name)
 
 
 def recipe_file(path: str | Path) -> Path:
@@ -154,89 +111,6 @@ def _previous_rows(steps: list[Step], where: str) -> str:
         if not step.whole_run:
             return step.name
     raise RecipeError(f"{where}: no step above gives rows; name one under input")
-
-
-class Context:
-    """What a stage may ask of the run that it is a step of."""
-
-    def __init__(
-        self, run: Run, step: Step, engines: "Engines", events: Events | None, account: Account | None = None
-    ) -> None:
-        self.run = run
-        self.recipe = run.recipe
-        self.step = step
-        self.run_dir = run.folder
-        self.step_dir = run.folder / step.name
-        self.inputs = [run.step_folder(name) for name in step.inputs]
-        self.events = events
-        self.account = account
-        self.progress: StepProgress | None = None
-        self._engines = engines
-
-    def session(self, engine: str):
-        """The generation session (engine and store) of a name under `engines:`."""
-        return self._engines.session(engine, self)
-
-    def engine_identity(self, engine: str) -> str:
-        """The identity of an engine's model, without loading its weights."""
-        return self._engines.identity(engine)
-
-    def sandbox(self, rules: str | None = None, **limits: Any):
-        """A sandbox pool with the run's workers and least isolation; `limits` are `sandbox.Limits`'s."""
-        from caco_recipes.sandbox import Limits, Pool
-
-        return Pool(
-            workers=self.recipe.workers,
-            limits=Limits(**limits),
-            minimum_isolation=self.recipe.isolation,
-            rules=rules,
-        )
-
-    def release_engines(self) -> None:
-        """Closes every engine, so that its memory is free (before a training run)."""
-        self._engines.close()
-
-    def answered(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """The engine answered one more request."""
-        if self.progress is not None:
-            self.progress.answered(prompt_tokens, completion_tokens)
-
-    def budget_reached(self) -> str:
-        """Which limit of the run's budget is used up; nothing while there is room."""
-        return self.account.reached() if self.account is not None else ""
-
-
-class Engines:
-    """The engines of a run, opened when first asked for and closed together."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._sessions: dict[str, Any] = {}
-
-    def session(self, name: str, context: Context):
-        from caco_recipes.generation.engine import open_engine
-        from caco_recipes.generation.session import Session
-        from caco_recipes.generation.store import Store
-
-        if name not in self._sessions:
-            # One engine's model is in memory at a time: steps that use the same one follow each other in most recipes.
-            self.close()
-            engine = open_engine(self._run.recipe.engines[name], name)
-            self._sessions[name] = Session(engine, Store(self._run.folder / "store"), events=context.events)
-        session = self._sessions[name]
-        session.on_answer = context.answered
-        session.halt = context.budget_reached
-        return session
-
-    def identity(self, name: str) -> str:
-        from caco_recipes.generation.engine import model_identity
-
-        return model_identity(self._run.recipe.engines[name], name)
-
-    def close(self) -> None:
-        for session in self._sessions.values():
-            session.close()
-        self._sessions.clear()
 
 
 def step_fingerprint(run: Run, step: Step, context: Context) -> str:
@@ -325,7 +199,7 @@ def _run_step(run: Run, step: Step, context: Context) -> None:
                 context.account.check()
             manifest |= {"totals": step.module.run(step.config, context) or {}, "parts": []}
         else:
-            records = _run_map_step(run, step, context, folder, fingerprint)
+            records = run_map_step(run, step, context, fingerprint)
             parts = [{"name": folder.part(record.index).name} | asdict(record) for record in records]
             manifest |= {"totals": totals(records), "parts": parts}
     folder.write_manifest(manifest | {"complete": True})
@@ -351,119 +225,11 @@ def _intact(folder: StepFolder, step: Step) -> bool:
     return all(folder.finished(part["index"], manifest["fingerprint"]) for part in manifest.get("parts", []))
 
 
-def _run_map_step(run: Run, step: Step, context: Context, folder: StepFolder, fingerprint: str) -> list[PartRecord]:
-    added = COMMON_COLUMNS | step.module.FEATURES
-    timing = tuple(getattr(step.module, "TIMING", ()))
-    open_resources = getattr(step.module, "open", None)
-    records: list[PartRecord] = []
-    with contextlib.ExitStack() as stack:
-        resources = None
-        for index, shard in enumerate(_shards(run, step, context)):
-            record = folder.finished(index, fingerprint)
-            reused = record is not None
-            replay = getattr(step.module, "replay", None)
-            if resources is None and (record is None or replay):
-                # Opened at the first part that needs work: a finished step loads no model.
-                opened = open_resources(step.config, context) if open_resources else contextlib.nullcontext(context)
-                resources = stack.enter_context(opened)
-            if record is None:
-                if context.account is not None:
-                    context.account.check()
-                started = time.monotonic()
-                table = _map_shard(step, shard(), added, resources, fingerprint)
-                facts = _facts(resources)
-                record = folder.write_part(index, fingerprint, table, timing, facts)
-                seconds = round(time.monotonic() - started, 3)
-                context.events.write("part", step=step.name, part=index, seconds=seconds, **record.counts(), **facts)
-            elif replay:
-                replay(pq.read_table(folder.part(index)).to_pydict(), step.config, resources)
-            records.append(record)
-            context.progress.part(record, reused)
-    folder.drop_parts_from(len(records))
-    return records
-
-
-def _facts(resources: Any) -> dict[str, int]:
-    """Counts that the part's record keeps (tokens of the answers it stands on, whoever paid for them)."""
-    session = None if isinstance(resources, Context) else getattr(resources, "session", None)
-    return session.take_counts() if session is not None else {}
-
-
 def _known_rows(run: Run, step: Step) -> int | None:
     if step.source:
         return None
     rows = sum((run.step_folder(name).manifest() or {}).get("totals", {}).get("accepted", 0) for name in step.inputs)
     return rows if step.config.limit is None else min(rows, step.config.limit)
-
-
-def _shards(run: Run, step: Step, context: Context) -> Iterator[Any]:
-    """The input shards in order, each a function that reads it: a finished part's input is never read."""
-    limit = step.config.limit
-    if step.source:
-        rows = itertools.islice(iter(step.module.rows(step.config, context)), limit)
-        while chunk := list(itertools.islice(rows, run.recipe.shard_rows)):
-            yield lambda chunk=chunk: pa.Table.from_pylist(chunk, schema_of(step.module.ROW))
-        return
-    files = [path for name in step.inputs for path in run.step_folder(name).accepted_files()]
-    columns: dict[str, str] = {}
-    for path in files:
-        columns |= columns_of(pq.read_schema(path))
-    taken = 0
-    for path in files:
-        count = pq.read_metadata(path).num_rows
-        if limit is not None:
-            count = min(count, limit - taken)
-            if count <= 0 and taken:
-                return
-        taken += count
-        yield lambda path=path, count=count: _with_columns(pq.read_table(path).slice(0, count), columns)
-
-
-def _with_columns(table: pa.Table, columns: dict[str, str]) -> pa.Table:
-    """`table` with every column of `columns`, in their order: steps that are read together may differ in columns."""
-    schema = schema_of(columns)
-    arrays = [
-        table[item.name].cast(item.type) if item.name in table.column_names else pa.nulls(len(table), item.type)
-        for item in schema
-    ]
-    return pa.table(arrays, schema=schema)
-
-
-def _map_shard(step: Step, table: pa.Table, added: dict[str, str], resources: Any, fingerprint: str) -> pa.Table:
-    """One shard through the stage's batch function, as a `datasets.map` with declared features."""
-    from datasets import Dataset, Features, disable_progress_bars
-
-    disable_progress_bars()  # the step has its own bar
-    inputs = columns_of(table.schema)
-    # Common columns first, so that every part of every step reads the same way.
-    columns = COMMON_COLUMNS | {k: v for k, v in inputs.items() if k not in COMMON_COLUMNS} | added
-    schema = schema_of(columns)
-    if not len(table):
-        return schema.empty_table()
-
-    def apply(batch: dict[str, list]) -> dict[str, list]:
-        given = len(next(iter(batch.values())))
-        result = dict(step.module.run(batch, step.config, resources))
-        made = len(result["verdict"])
-        if made == given:
-            result = batch | result
-        if missing := set(columns) - set(result):
-            raise RunError(f"step {step.name}: the stage returned no column {', '.join(sorted(missing))}")
-        return {name: result[name] for name in columns}
-
-    # The fingerprint is ours: `datasets` hashes functions of installed modules by name only, and so would serve the
-    # results of an older version. Nothing is read from or written to its cache.
-    mapped = Dataset(table).map(
-        apply,
-        batched=True,
-        batch_size=len(table),
-        remove_columns=table.column_names,
-        features=Features.from_arrow_schema(schema),
-        load_from_cache_file=False,
-        keep_in_memory=True,
-        new_fingerprint=fingerprint[:32],
-    )
-    return mapped.data.table.combine_chunks().cast(schema)
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ class Session:
         self._pump: threading.Thread | None = None
         self._refreshed = time.monotonic()
         self._checked = 0.0
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[int, Counter[str]] = {}  # by the thread that called
         self._halted = ""
 
     @property
@@ -119,20 +119,21 @@ class Session:
             tokens = sum(call.answers[key].completion_tokens for key in new)
             self._events.write("generation", requests=len(wanted), reused=reused, asked=len(new), new_tokens=tokens)
         with self._changed:
+            counts = self._counts.setdefault(threading.get_ident(), Counter())
             for completion in call.answers.values():
-                self._counts["requests"] += 1
-                self._counts["prompt_tokens"] += completion.prompt_tokens
-                self._counts["completion_tokens"] += completion.completion_tokens
+                counts["requests"] += 1
+                counts["prompt_tokens"] += completion.prompt_tokens
+                counts["completion_tokens"] += completion.completion_tokens
         return [call.answers[key] for key, _ in wanted]
 
     def take_counts(self) -> dict[str, int]:
-        """Requests and tokens of the answers given since the last call, whether new or from the store.
+        """Requests and tokens of the answers given to this thread since its last call, whether new or from the store.
 
-        They go into the records of a run's parts, so they don't depend on what a killed run had paid for already.
+        They go into the records of a run's parts, one thread to a part, so they don't depend on what a killed run had
+        paid for already, nor on which parts were at work beside it.
         """
         with self._changed:
-            counts, self._counts = self._counts, Counter()
-        return dict(counts)
+            return dict(self._counts.pop(threading.get_ident(), {}))
 
     def close(self) -> None:
         """Stops the engine, wherever it stands, and closes the store. What was answered is stored."""
