@@ -42,6 +42,7 @@ STAGES = {
     "unify": "caco_recipes.unify",
     "execute": "caco_recipes.execute",
     "dedup": "caco_recipes.dedup",
+    "decontaminate": "caco_recipes.decontaminate",
     "sft": "caco_recipes.train",
     "sample": "caco_recipes.sample",
     "back_translate": "caco_recipes.back_translate",

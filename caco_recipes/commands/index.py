@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--revision", help="commit of a Hub dataset")
     parser.add_argument("--licence", default="not stated", help="noted in the index")
     parser.add_argument("--training_set", action="store_true", help="the rows are training data, with copies")
+    parser.add_argument("--embedder", help="also keep embeddings by this model (Hub name, folder or package:NAME)")
     parser.add_argument("--output", help="the index's file (default NAME.npz)")
     parser.add_argument("--shipped", action="store_true", help="list the indexes that come with the package")
     options = parser.parse_args(arguments)
@@ -42,9 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
             entry = Index.load(name).sets[0]
             print(f"{name:20} {entry['items']:6,} items  {entry['title']}  ({entry['source']}, {entry['licence']})")
         return 0
+    embedder = None
+    if options.embedder:
+        from caco_recipes.embeddings import Embedder
+
+        embedder = Embedder(options.embedder)
     if options.benchmark:
         data = Path(options.data) if options.data else None
-        index = build.of_benchmark(options.benchmark, data, options.revision)
+        index = build.of_benchmark(options.benchmark, data, options.revision, embedder)
         if options.name:
             index.sets[0]["name"] = options.name
     elif options.data:
@@ -61,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
             answer=options.answer,
             item_id=options.id,
             copies=options.training_set,
+            embedder=embedder,
             **facts,
         )
     else:

@@ -27,7 +27,7 @@ OTHERS = {
 }
 
 
-def of_benchmark(name: str, path: Path | None = None, revision: str | None = None) -> Index:
+def of_benchmark(name: str, path: Path | None = None, revision: str | None = None, embedder: Any = None) -> Index:
     """A benchmark that `caco evaluate` knows, from a local file or the Hub. Raises `RecipeError`."""
     from caco_recipes.evaluation.benchmarks import benchmark_named
     from caco_recipes.evaluation.loading import load
@@ -40,6 +40,7 @@ def of_benchmark(name: str, path: Path | None = None, revision: str | None = Non
         [item.problem for item in problems.items],
         [item.answer for item in problems.items],
         [item.id for item in problems.items],
+        embedder=embedder,
         title=known.title,
         source=hub or problems.source,
         revision=problems.revision,
@@ -55,6 +56,7 @@ def of_rows(
     answer: str = "",
     item_id: str = "",
     copies: bool = False,
+    embedder: Any = None,
     **facts: Any,
 ) -> Index:
     """Any rows. Column names are guessed where they aren't given; rows without a problem are left out and counted.
@@ -82,7 +84,7 @@ def of_rows(
         facts["rows_without_text"] = empty
     facts.setdefault("revision", "content:" + identity.fingerprint(texts)[:16])
     most = {"runs_per_item": RUNS_OF_LARGE} if len(texts) > LARGE else {}
-    return Index.build(name, texts, answers, ids, copies=copies, **most, **facts)
+    return Index.build(name, texts, answers, ids, copies=copies, embedder=embedder, **most, **facts)
 
 
 def _column(row: dict[str, Any], given: str, usual: tuple[str, ...], needed: bool) -> str:

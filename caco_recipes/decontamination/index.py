@@ -15,6 +15,7 @@ in `common.npz`, and those that several items of one benchmark share. An item th
     index.match("Natalia sold clips to 48 of her friends …")     # [Match(benchmark="gsm8k", item="12", …)]
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -88,6 +89,7 @@ class Index:
         whole, key: of each item, the hash of all its tokens and that of numbers and answer (0: has none).
         numbers: of each item, the hash of its numbers in any order (0: fewer than two).
         length, words, formulas: tokens of each item, its kept runs of words alone and those with a number or symbol.
+        vectors: of each item its embedding (float16, one row), if the index was made with an embedder.
     """
 
     sets: list[dict[str, Any]]
@@ -101,7 +103,9 @@ class Index:
     length: np.ndarray
     words: np.ndarray
     formulas: np.ndarray
+    vectors: np.ndarray | None = None
     _lookup: Any = field(default=None, repr=False)
+    _position: dict[tuple[str, str], int] | None = field(default=None, repr=False)
 
     # -- making ---------------------------------------------------------------------------------------------------------
 
@@ -114,6 +118,7 @@ class Index:
         ids: Sequence[str] | None = None,
         runs_per_item: int = RUNS_PER_ITEM,
         copies: bool = False,
+        embedder: Any = None,
         **facts: Any,
     ) -> "Index":
         """An index of `texts`. `facts` (source, revision, licence) are kept with it.
@@ -122,6 +127,7 @@ class Index:
             answers: the items' answers, where known; they make (numbers, answer) keys.
             ids: the items' ids; by default their positions.
             runs_per_item: how many runs of a long item are kept: more find more and weigh more.
+            embedder: an `embeddings.Embedder`; the items' vectors are kept, for a check of borderline matches.
             copies: the set may hold many copies of one problem (training data); a benchmark holds none.
         """
         ids = [str(position) for position in range(len(texts))] if ids is None else [str(item) for item in ids]
@@ -152,6 +158,9 @@ class Index:
             words=np.zeros(0, np.int32),
             formulas=np.zeros(0, np.int32),
         )
+        if embedder is not None:
+            index.vectors = embedder.embed([text or "" for text in texts]).astype(np.float16)
+            index.sets[0]["embedder"] = embedder.name
         index._count()
         return index
 
@@ -166,8 +175,10 @@ class Index:
     def save(self, path: Path) -> None:
         """Writes the index of one set as a NumPy archive, atomically; the same items give the same bytes."""
         head = {"sets": self.sets, "ids": self.ids}
+        vectors = {} if self.vectors is None else {"vectors": self.vectors}
         write_arrays(
             path,
+            **vectors,
             head=np.frombuffer(json.dumps(head, sort_keys=True, ensure_ascii=False).encode(), np.uint8),
             runs=self.runs,
             run_items=self.run_items.astype(np.uint16 if len(self.ids) < 65_536 else np.uint32),
@@ -183,10 +194,17 @@ class Index:
         try:
             with np.load(path, allow_pickle=False) as file:
                 head = json.loads(file["head"].tobytes())
+                vectors = file["vectors"] if "vectors" in file.files else None
                 arrays = {name: file[name] for name in ("runs", "run_items", "whole", "key", "numbers", "length")}
             versions = {entry["version"] for entry in head["sets"]}
             ids = [str(item) for item in head["ids"]]
-            sizes = {len(arrays["whole"]), len(arrays["key"]), len(arrays["length"]), len(ids)}
+            sizes = {
+                len(ids) if vectors is None else len(vectors),
+                len(arrays["whole"]),
+                len(arrays["key"]),
+                len(arrays["length"]),
+                len(ids),
+            }
             fits = len(sizes) == 1 and len(arrays["runs"]) == len(arrays["run_items"])
             if not fits or (len(arrays["run_items"]) and arrays["run_items"].max() >= len(ids)):
                 raise ValueError("its parts don't fit together")
@@ -208,6 +226,7 @@ class Index:
             length=arrays["length"].astype(np.int32),
             words=np.zeros(0, np.int32),
             formulas=np.zeros(0, np.int32),
+            vectors=vectors,
         )
         index._count()
         return index
@@ -256,6 +275,7 @@ class Index:
             length=joined("length"),
             words=joined("words"),
             formulas=joined("formulas"),
+            vectors=joined("vectors") if all(index.vectors is not None for index in indexes) else None,
         )
 
     # -- looking up -----------------------------------------------------------------------------------------------------
@@ -271,6 +291,21 @@ class Index:
         if self._lookup is None:
             self._lookup = Lookup(self)
         return self._lookup.match_all(texts, answers)
+
+    def fingerprint(self) -> str:
+        """sha256 over everything that decides what matches."""
+        digest = hashlib.sha256(json.dumps(self.sets, sort_keys=True).encode())
+        for array in (self.runs, self.run_items, self.whole, self.key, self.numbers, self.length, self.vectors):
+            digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def likeness(self, matches: Sequence[Match], vector: np.ndarray) -> list[float]:
+        """Cosine between a text's embedding and that of each matched item. The index must have `vectors`."""
+        if self._position is None:
+            names = (self.sets[of]["name"] for of in self.set_of)
+            self._position = {key: at for at, key in enumerate(zip(names, self.ids, strict=True))}
+        items = [self._position[match.benchmark, match.item] for match in matches]
+        return (self.vectors[items].astype(np.float32) @ vector).tolist()
 
     def testable(self) -> np.ndarray:
         """Per item, how it can be found when it stands inside a longer text: 2 by runs, 1 only as the whole text."""
