@@ -20,6 +20,7 @@ COMMANDS = {
     "why": ("caco_recipes.commands.why", "a row's story, from its seed to its last verdict"),
     "replay": ("caco_recipes.commands.replay", "execute and grade a row again: does anything differ?"),
     "audit": ("caco_recipes.commands.audit", "replay a dataset, ours or in the released layout; how much holds"),
+    "calibrate": ("caco_recipes.commands.calibrate", "how often a judge is wrong, on right rows and near misses"),
     "report": ("caco_recipes.commands.report", "a run as one self-contained page, and as Markdown"),
     "push": ("caco_recipes.commands.push", "a dataset or a model to the Hub"),
     "store": ("caco_recipes.commands.store", "a run's request store: show, verify, export, prune"),

@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from caco_recipes import publish_card
+from caco_recipes.calibration.tables import card_section, card_sha256
 from caco_recipes.configs import StageConfig, option
 from caco_recipes.funnel import Step, finished_parts, read_run
 from caco_recipes.publish_rows import (
@@ -93,7 +94,9 @@ class Published:
 def facts(config: Config, context: Any) -> dict[str, Any]:
     """The card's template, and every step above: their rejected rows are published too."""
     above = [folder.manifest() or {} for folder in (context.run.step_folder(name) for name in _steps_above(context))]
-    return {"card": publish_card.template_sha256(), "steps": [manifest.get("fingerprint", "") for manifest in above]}
+    fingerprints = [manifest.get("fingerprint", "") for manifest in above]
+    calibration = {"calibration": digest} if (digest := card_sha256(context.run_dir)) else {}
+    return {"card": publish_card.template_sha256(), "steps": fingerprints} | calibration
 
 
 def run(config: Config, context: Any) -> dict[str, Any]:
@@ -193,6 +196,7 @@ def assemble(
         steps=[*steps, _own_step(published)],
         facts=card,
         partial=partial,
+        calibration=card_section(steps[0].folder.folder.parent) if steps and steps[0].folder else "",
     )
     write_atomic(building / "README.md", text)
     _replace_folder(building, out)

@@ -93,6 +93,7 @@ def render(
     steps: list[Step],
     facts: CardFacts,
     partial: bool,
+    calibration: str = "",
 ) -> str:
     """The card's text: YAML metadata between dashes, then Markdown.
 
@@ -105,6 +106,7 @@ def render(
         steps: the run's steps for the funnel, publishing last.
         facts: what the rows said of themselves.
         partial: the run is still going.
+        calibration: how often the judges are wrong (`caco calibrate`), as Markdown; empty when nobody measured it.
     """
     import jinja2
 
@@ -143,6 +145,7 @@ def render(
         seed_sources=sorted(facts.seed_sources.items()),
         origins=sorted(facts.origins.items()),
         judged=facts.judged,
+        calibration=calibration,
         reasons=by_code(_all_reasons(steps)),
         decontaminated=[step.name for step in steps if step.stage == "decontaminate"],
         deduplicated=[step.name for step in steps if step.stage == "dedup"],

@@ -100,7 +100,7 @@ def preview(config: Config, context: Any) -> str:
     if not (judges := _judges(config)):
         return "(no prompt: answers are compared with outputs)"
     row = first_row(context) or {"problem": "{problem}", "solution": "{solution}", "code": "{code}"}
-    return _messages(row, judges[0])[0]["content"]
+    return judge_messages(row, judges[0])[0]["content"]
 
 
 def run(batch: dict[str, list], config: Config, resources: Verifier) -> dict[str, list]:
@@ -176,7 +176,7 @@ def _ask_judges(
     asked = []
     for position in positions:
         for judge in _judges(config):
-            text = resources.session.render(_messages(rows[position], judge))
+            text = resources.session.render(judge_messages(rows[position], judge))
             request = Request(
                 text, config.sampling(logprobs=True), stage=f"judge_{judge}", subject=rows[position]["problem"]
             )
@@ -189,7 +189,8 @@ def _ask_judges(
     return opinions
 
 
-def _messages(row: dict[str, Any], judge: str) -> list[dict[str, str]]:
+def judge_messages(row: dict[str, Any], judge: str) -> list[dict[str, str]]:
+    """What a judge (`consistent`, `solvable`, `correct`) is asked about a row: the texts in `SHOWN`, nothing else."""
     values = {name: (row.get(name) or "").strip("\n") for name in SHOWN[judge]}
     return message(load(f"judge_{judge}"), **values)
 

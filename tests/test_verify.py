@@ -112,10 +112,10 @@ def test_measured_judges_decide_nothing(tmp_path, grader):
 
 
 def test_what_each_judge_is_shown():
-    from caco_recipes.verify import _messages
+    from caco_recipes.verify import judge_messages
 
     row = {"problem": "THE PROBLEM", "solution": "THE SOLUTION", "code": "THE CODE", "output_text": "THE OUTPUT"}
-    texts = {judge: _messages(row, judge)[0]["content"] for judge in ("consistent", "solvable", "correct")}
+    texts = {judge: judge_messages(row, judge)[0]["content"] for judge in ("consistent", "solvable", "correct")}
     assert all("THE PROBLEM" in text and "THE OUTPUT" not in text for text in texts.values())
     assert "THE CODE" in texts["consistent"] and "THE SOLUTION" in texts["consistent"]
     assert "THE CODE" not in texts["correct"] + texts["solvable"] and "THE SOLUTION" not in texts["solvable"]
