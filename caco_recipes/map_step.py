@@ -60,6 +60,8 @@ def run_map_step(run: Run, step: Step, context: Context, fingerprint: str) -> li
         for record in found:
             records[record.index] = record
             context.progress.part(record, reused)
+            if context.pushes is not None:
+                context.pushes.part_done(step.name, len(records), reused)
 
     with _executor(run, step, context, fingerprint) as executor:
         for shard in shards(run, step, context):

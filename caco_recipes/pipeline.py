@@ -29,6 +29,7 @@ from caco_recipes.budget import Account, BudgetReached
 from caco_recipes.configs import RunConfig
 from caco_recipes.events import Events
 from caco_recipes.map_step import COMMON_COLUMNS, run_map_step
+from caco_recipes.partial_pushes import PartialPushes
 from caco_recipes.progress import StepProgress
 from caco_recipes.recipe import RecipeError, apply_overrides, load_dataclass, load_yaml, nearest
 from caco_recipes.run_context import Context, Engines, Run, Step
@@ -137,10 +138,11 @@ def run_steps(run: Run, names: list[str] | None = None) -> None:
         engines = Engines(run)
         chosen = [step for step in run.steps if not names or step.name in names]
         try:
-            with _told(run, chosen, events):
+            with _told(run, chosen, events), PartialPushes(run, events) as pushes:
                 for step in chosen:
                     _check_inputs(run, step)
                     context = Context(run, step, engines, events, account)
+                    context.pushes = pushes
                     _run_step(run, step, context)
         finally:
             engines.close()
@@ -151,7 +153,8 @@ def run_steps(run: Run, names: list[str] | None = None) -> None:
 def _told(run: Run, steps: list[Step], events: Events) -> Iterator[None]:
     """Tells the run's events when a command begins to work on it and how it ends."""
     names, session = [step.name for step in steps], events.session
-    events.write("run_start", session=session, pid=os.getpid(), recipe=str(run.recipe_path), steps=names)
+    plan = [step.name for step in run.steps if not step.whole_run]
+    events.write("run_start", session=session, pid=os.getpid(), recipe=str(run.recipe_path), steps=names, plan=plan)
     outcome, why = "finished", ""
     try:
         yield

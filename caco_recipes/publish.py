@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from caco_recipes import publish_card
 from caco_recipes.calibration.tables import card_section, card_sha256
 from caco_recipes.configs import StageConfig, option
+from caco_recipes.events import read_events
 from caco_recipes.funnel import Step, finished_parts, read_run
 from caco_recipes.publish_rows import (
     CONFIGS,
@@ -43,6 +44,7 @@ VERSION = 1
 WHOLE_RUN = True
 FEATURES: dict[str, str] = {}
 DATASET = "dataset"
+PARTIAL = "partial"  # the dataset so far, for pushes while the run goes on
 FILES = ".files"  # not *.json: whoever trains on the step takes JSON files beside the parts for rows
 
 
@@ -58,11 +60,14 @@ class Config(StageConfig):
     rows_per_file: int = option("Rows of one Parquet file.", 50_000)
     hub: str = option("Push the dataset to this Hub repository (user/name); no push when empty.", "")
     private: bool = option("Make the Hub repository private.", True)
+    push_every: int = option("Also push what there is after every N finished shards of the steps above; 0: never.", 0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.rows_per_file < 1:
             raise ValueError("rows_per_file must be at least 1")
+        if self.push_every < 0 or (self.push_every and not self.hub):
+            raise ValueError("push_every counts shards, and needs the repository's name under hub")
 
 
 @dataclass
@@ -101,6 +106,8 @@ def facts(config: Config, context: Any) -> dict[str, Any]:
 
 def run(config: Config, context: Any) -> dict[str, Any]:
     """Writes the dataset, and pushes it when the recipe names a repository. Returns the step's totals."""
+    if getattr(context, "pushes", None) is not None:
+        context.pushes.wait()
     steps = [step for step in read_run(context.run_dir) if step.name in _steps_above(context)]
     step_dir = Path(context.step_dir)
     published = assemble(
@@ -111,6 +118,7 @@ def run(config: Config, context: Any) -> dict[str, Any]:
         name=config.title or context.recipe.name,
     )
     write_atomic(step_dir / FILES, json.dumps(_sizes(published.folder), indent=1, sort_keys=True) + "\n")
+    shutil.rmtree(step_dir / PARTIAL, ignore_errors=True)
     if config.hub:
         from caco_recipes.hub import push
 
@@ -130,31 +138,51 @@ def where(step_dir: Path) -> str:
     return f"dataset: {step_dir / DATASET}"
 
 
-def partial(run_dir: str | Path, repo_id: str = "") -> Path:
+def partial(run_dir: str | Path, repo_id: str = "", step: str = "") -> Path:
     """What a run has so far, as a dataset folder whose card says how far it is; for pushes while it goes on.
 
-    Raises `RunError` when no verify step has a row yet.
+    Args:
+        run_dir: the run's folder.
+        repo_id: the repository that the card names.
+        step: the publish step on whose behalf a running run pushes; there may be no verified row yet then.
+
+    Raises `RunError` when no verify step has a row yet and no `step` is named.
     """
     run_dir = Path(run_dir)
     steps = read_run(run_dir)
     inputs = [step.name for step in steps if step.stage == "verify"]
-    publishing = next((step for step in steps if step.stage == "publish"), None)
+    publishing = next((item for item in steps if item.stage == "publish" and item.name == (step or item.name)), None)
     if publishing and publishing.inputs:
         inputs = publishing.inputs
-    if not any(step.accepted for step in steps if step.name in inputs):
+    if not step and not any(item.accepted for item in steps if item.name in inputs):
         raise RunError(f"{run_dir}: no verified row yet, there is nothing to push; see caco status {run_dir}")
     keys = publishing.config if publishing else {}
     config = Config(**{key: keys[key] for key in ("title", "description", "licences") if key in keys})
     config.hub = repo_id or str(keys.get("hub", ""))
-    folder = run_dir / (publishing.name if publishing else "publish") / "partial"
+    folder = run_dir / (publishing.name if publishing else step or "publish") / PARTIAL
     map_steps = [step for step in steps if step.stage != "publish" and step.has_rows]
-    going = not all(step.complete for step in map_steps)
-    assemble(map_steps, inputs, folder, config, name=config.title or run_dir.resolve().name, partial=going)
+    planned = planned_steps(run_dir, map_steps)
+    going = len(planned) > len(map_steps) or not all(step.complete for step in map_steps)
+    name = config.title or run_dir.resolve().name
+    assemble(map_steps, inputs, folder, config, name=name, partial=going, planned=planned)
     return folder
 
 
+def planned_steps(run_dir: Path, begun: list[Step]) -> list[str]:
+    """The steps with rows that the run's last command set out to do, and those that it has."""
+    plans = [event.get("plan") for event in read_events(run_dir / "events.jsonl") if event["event"] == "run_start"]
+    last = [str(name) for name in plans[-1]] if plans and isinstance(plans[-1], list) else []
+    return list(dict.fromkeys([*last, *(step.name for step in begun)]))
+
+
 def assemble(
-    steps: list[Step], inputs: list[str], out: Path, config: Config, name: str, partial: bool = False
+    steps: list[Step],
+    inputs: list[str],
+    out: Path,
+    config: Config,
+    name: str,
+    partial: bool = False,
+    planned: list[str] | None = None,
 ) -> Published:
     """Writes the dataset folder `out` from a run's steps.
 
@@ -165,6 +193,7 @@ def assemble(
         config: the step's keys.
         name: the dataset's name in its card.
         partial: the run is still going; the card says so.
+        planned: the steps that the run will have when it is finished, for the card of an unfinished one.
 
     Raises:
         RunError: an input step has no problems, solutions, outputs or programs in its rows.
@@ -197,6 +226,7 @@ def assemble(
         facts=card,
         partial=partial,
         calibration=card_section(steps[0].folder.folder.parent) if steps and steps[0].folder else "",
+        planned=planned,
     )
     write_atomic(building / "README.md", text)
     _replace_folder(building, out)

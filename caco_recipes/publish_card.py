@@ -94,6 +94,7 @@ def render(
     facts: CardFacts,
     partial: bool,
     calibration: str = "",
+    planned: list[str] | None = None,
 ) -> str:
     """The card's text: YAML metadata between dashes, then Markdown.
 
@@ -107,6 +108,7 @@ def render(
         facts: what the rows said of themselves.
         partial: the run is still going.
         calibration: how often the judges are wrong (`caco calibrate`), as Markdown; empty when nobody measured it.
+        planned: names of the steps that it will have.
     """
     import jinja2
 
@@ -136,6 +138,8 @@ def render(
         funnel=markdown_table(steps, recorded, measured=False),
         recorded=recorded,
         partial=partial,
+        planned=planned or [step.name for step in map_steps],
+        progress=step_progress(map_steps),
         done=sum(step.complete for step in map_steps),
         steps=map_steps,
         models=sorted(facts.models.items()),
@@ -150,6 +154,20 @@ def render(
         decontaminated=[step.name for step in steps if step.stage == "decontaminate"],
         deduplicated=[step.name for step in steps if step.stage == "dedup"],
     )
+
+
+def step_progress(steps: list[Step]) -> list[tuple[str, int, int]]:
+    """(step, rows done, rows that will come in) of every step under way whose inputs are finished."""
+    by_name = {step.name: step for step in steps}
+    going = []
+    for step in steps:
+        inputs = [by_name[name] for name in step.inputs if name in by_name]
+        if step.complete or not inputs or not all(item.complete for item in inputs):
+            continue
+        total = sum(item.accepted for item in inputs)
+        limit = step.config.get("limit")
+        going.append((step.name, step.rows, min(total, limit) if isinstance(limit, int) else total))
+    return going
 
 
 def _all_reasons(steps: list[Step]) -> dict[str, int]:

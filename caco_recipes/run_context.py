@@ -8,6 +8,7 @@ from typing import Any
 from caco_recipes.budget import Account
 from caco_recipes.configs import RunConfig, StageConfig
 from caco_recipes.events import Events
+from caco_recipes.partial_pushes import PartialPushes
 from caco_recipes.progress import StepProgress
 from caco_recipes.run_folder import StepFolder
 
@@ -70,6 +71,7 @@ class Context:
         self.events = events
         self.account = account
         self.progress: StepProgress | None = None
+        self.pushes: PartialPushes | None = None
         self._engines = engines
 
     def session(self, engine: str):

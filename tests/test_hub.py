@@ -264,8 +264,8 @@ def fault(done) -> str:
     return lines[0]
 
 
-def _file(loopback: LoopbackHub, name: str) -> bytes:
-    repo = loopback.hub.repos["datasets/tester/rows"]
+def _file(loopback: LoopbackHub, name: str, dataset: str = "rows") -> bytes:
+    repo = loopback.hub.repos[f"datasets/tester/{dataset}"]
     return loopback.hub.blob(repo["commits"][repo["refs"]["main"]]["files"][name]["key"]).read_bytes()
 
 
@@ -273,3 +273,78 @@ def _rows(loopback: LoopbackHub) -> int:
     import io
 
     return pq.read_metadata(io.BytesIO(_file(loopback, "data/train-00000.parquet"))).num_rows
+
+
+RUNNING = """
+import sys
+from caco_recipes import pipeline
+pipeline.run_steps(pipeline.load_run(sys.argv[1]))
+"""
+
+
+def recorded_recipe(root, folder, name, **publish_keys):
+    """The quickstart's recorded loop on 120 seeds, ten rows to a shard, pushed while it runs."""
+    import yaml
+
+    content = yaml.safe_load((root / "recipes/quickstart/recorded.yaml").read_text())
+    content |= {"name": name, "output_dir": str(folder / "runs"), "shard_rows": 10}
+    content["stages"]["seeds"]["limit"] = 120
+    content["stages"]["publish"] |= {"hub": "tester/live"} | publish_keys
+    content["stages"].pop("report")
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def messages(loopback):
+    return [commit["message"] for commit in loopback.hub.repos["datasets/tester/live"]["commits"].values()]
+
+
+def pushes(folder):
+    from caco_recipes.events import read_events
+
+    return [event for event in read_events(folder / "events.jsonl") if event["event"] == "push"]
+
+
+def test_a_run_pushes_what_it_has_while_it_goes_on_and_resumes_counting(loopback, root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    recipe = recorded_recipe(root, tmp_path, "live", push_every=8)
+    # Half of its steps, and then the rest: as any resumed run.
+    half = "seeds,unify,unify_programs,execute_seeds"
+    stopped = loopback.python(RUNNING.replace("argv[1])", f"argv[1]), {half.split(',')}"), recipe)
+    assert stopped.returncode == 0, stopped.stderr[-2000:]
+    folder = tmp_path / "runs" / "live"
+    first = pushes(folder)
+    assert first and all("parts" in event for event in first), first
+    card = _file(loopback, "README.md", "live").decode()
+    assert "**Unfinished.**" in card and "of 8 steps are complete" in card
+    assert loopback.hub.repos["datasets/tester/live"]["private"]
+    done = loopback.python(RUNNING, recipe)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not [event for event in pushes(folder) if "error" in event]
+    later = pushes(folder)[len(first) :]
+    assert all(b["parts"] - a["parts"] >= 8 for a, b in zip(pushes(folder), pushes(folder)[1:], strict=False))
+    assert not later or later[0]["parts"] >= first[-1]["parts"] + 8, "the resumed run began to count anew"
+    card = _file(loopback, "README.md", "live").decode()
+    assert "**Unfinished.**" not in card and not (folder / "publish" / "partial").exists()
+    # Neither the events nor any file of the run knows the token.
+    for path in folder.rglob("*"):
+        assert not path.is_file() or WRITE.encode() not in path.read_bytes(), path
+    assert WRITE not in done.stderr + done.stdout + stopped.stderr
+
+
+def test_a_failing_push_beside_the_work_does_not_end_it(loopback, root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    recipe = recorded_recipe(root, tmp_path, "alone", push_every=10, hub="somebody/rows")
+    done = loopback.python(RUNNING, recipe)
+    events = pushes(tmp_path / "runs" / "alone")
+    assert events and all("may not write to somebody/rows" in event["error"] for event in events)
+    assert "the run goes on" in done.stderr and WRITE not in done.stderr
+    # The publish step's own push is what the recipe asks for: its failure is the run's.
+    assert done.returncode == 1 and "HubError" in done.stderr
+    assert StepFolder(tmp_path / "runs" / "alone" / "verify").complete()
+
+
+def test_push_every_needs_a_repository():
+    with pytest.raises(ValueError, match="needs the repository's name"):
+        Config(push_every=5)
