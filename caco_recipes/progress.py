@@ -18,6 +18,7 @@ from caco_recipes.run_folder import PartRecord
 from caco_recipes.verdicts import VERDICTS
 
 HEARTBEAT_SECONDS = 5.0
+FIRST_HEARTBEATS = 30.0  # for so many seconds a step tells of itself every second
 WINDOW_SECONDS = 120.0  # a rate is that of the last two minutes, or of the last five changes where those are older
 BAR = 18
 
@@ -134,7 +135,7 @@ class StepProgress:
         while not self._ended.wait(0.2 if self._terminal else 1.0):
             try:
                 now = time.monotonic()
-                if now - beat >= HEARTBEAT_SECONDS:
+                if now - beat >= (1.0 if now - self._began < FIRST_HEARTBEATS else HEARTBEAT_SECONDS):
                     beat = now
                     self._beat()
                 if self._visible:

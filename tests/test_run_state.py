@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from caco_recipes.events import Events
+from caco_recipes.events import Events, read_events
 from caco_recipes.progress import StepProgress, done_line, live_line
 from caco_recipes.run_folder import PartRecord, RunError
 from caco_recipes.run_state import read_state, state_line, state_text
@@ -52,7 +52,9 @@ def test_a_run_is_watched_killed_and_finished(root, tmp_path):
     watched = status(run, "--watch", "--every", "0.2")  # ends when the run does
     process.communicate()
     assert process.returncode == 0 and watched.returncode == 0, watched.stderr
-    assert "running, process" in watched.stdout and "rows/s" in watched.stdout and "ETA" in watched.stdout
+    assert "running, process" in watched.stdout and "heard of" in watched.stdout
+    beats = [event for event in read_events(run / "events.jsonl") if event["event"] == "heartbeat"]
+    assert any(beat["rows_per_second"] > 0 and beat["eta_seconds"] is not None for beat in beats)
     assert watched.stdout.rstrip().endswith("quickstart-recorded: finished")
     assert "verify" in state_text(run)
 
