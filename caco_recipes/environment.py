@@ -3,8 +3,8 @@
 In:  rows with `problem` (or instruction), `code`, and `input` (tagged JSON) as the execute step writes them.
 Out: rows for reinforcement: `prompt`, `answer`, `output` (tagged JSON), `code`, `input`, `family_id`, `variant`.
 
-A variant's problem is the original text with the input's numbers replaced, so every number of the input must stand in the
-problem exactly once; families where that doesn't hold give their original problem only. Programs run in the sandbox, never
+A variant's problem is the original text with the input's numbers replaced (`families.filling`); inputs whose numbers have
+no place of their own in it stay as they are, and a family without any such place gives its original problem only. Programs run in the sandbox, never
 here, and are never parsed here. Curriculum and domains: the paper's future work (section 5).
 """
 
@@ -15,7 +15,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?![\w]|\.\d)")
+from caco_recipes.families.domains import infer
+from caco_recipes.families.filling import template_of
+from caco_recipes.families.mutation import near_inputs
+from caco_recipes.families.values import dump, tag_of
+
 PAIR = "Solve both problems. Head the second solution with: Problem 2\n\nProblem 1\n{first}\n\nProblem 2\n{second}"
 
 
@@ -41,106 +45,14 @@ class Variant:
 
 
 def mutations(tagged: str, count: int, rng: random.Random, only: str | None = None) -> list[str]:
-    """Up to `count` different inputs near the original: types, signs and zeros stay, numbers move by at most a factor of 2.
+    """Up to `count` different inputs in the domain of the original (`families.domains`), as tagged JSON.
 
-    Booleans, texts and exotic values stay as they are: what else a program would accept there can't be known from one
-    example. `only` changes a single key. Returns fewer (or none) when little can be changed.
+    `only` changes a single key. Returns fewer (or none) when little can be changed.
     """
     value = json.loads(tagged)
-    found: dict[str, None] = {}
-    for _ in range(count * 8):
-        if only is None:
-            changed = _mutated(value, rng)
-        else:
-            changed = {key: _mutated(item, rng) if key == only else item for key, item in value.items()}
-        text = json.dumps(changed, separators=(",", ":"), ensure_ascii=True)
-        if text != tagged and changed != value:
-            found[text] = None
-        if len(found) == count:
-            break
-    return list(found)
-
-
-def _mutated(value: Any, rng: random.Random) -> Any:
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int):
-        if abs(value) > 2**50:
-            return value
-        low, high = (abs(value) + 1) // 2, max(2 * abs(value), abs(value) + 2)
-        moved = rng.randint(max(low, 1), high) if value else 0
-        return moved if value > 0 else -moved
-    if isinstance(value, float):
-        if value == 0:
-            return value
-        digits = len(repr(value).partition(".")[2]) if "e" not in repr(value) else 6
-        return round(value * rng.uniform(0.5, 2.0), max(digits, 1)) or value
-    if isinstance(value, list):
-        return [_mutated(item, rng) for item in value]
-    if len(value) == 1 and next(iter(value)).startswith("$"):
-        tag, body = next(iter(value.items()))
-        return {tag: [_mutated(item, rng) for item in body]} if tag in ("$tuple", "$set") else value
-    return {key: _mutated(item, rng) for key, item in value.items()}
-
-
-def numbers_of(value: Any) -> list[int | float]:
-    """The numbers in a decoded tagged value, in order."""
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+    if not isinstance(value, dict) or tag_of(value):
         return []
-    if isinstance(value, int | float):
-        return [value]
-    items = value if isinstance(value, list) else list(value.values())
-    return [number for item in items for number in numbers_of(item)]
-
-
-# ------------------------------------------------------------------------------------------------ problems
-
-
-@dataclass(frozen=True)
-class Template:
-    """A problem cut at its input's numbers.
-
-    Attributes:
-        pieces: the text around them, one more than numbers.
-        order: which number of the input (in the input's order) stands at each cut.
-    """
-
-    pieces: tuple[str, ...]
-    order: tuple[int, ...]
-
-    def fill(self, tagged: str) -> str:
-        """The problem for another input of the same shape."""
-        numbers = numbers_of(json.loads(tagged))
-        filled = (str(numbers[index]) + piece for index, piece in zip(self.order, self.pieces[1:], strict=True))
-        return self.pieces[0] + "".join(filled)
-
-
-def template_of(problem: str, tagged: str) -> Template | None:
-    """The problem as a template, or None when it can't be one.
-
-    None: a number of the input doesn't stand in the problem, stands there twice, or two inputs share a number.
-    """
-    numbers = numbers_of(json.loads(tagged))
-    if not numbers or len(set(numbers)) != len(numbers):
-        return None
-    places = []
-    for number in numbers:
-        spots = [match for match in NUMBER.finditer(problem) if _reads(match[0]) == number]
-        if len(spots) != 1:
-            return None
-        places.append(spots[0].span())
-    order = sorted(range(len(places)), key=lambda index: places[index])
-    return Template(_cut(problem, [places[index] for index in order]), tuple(order))
-
-
-def _cut(problem: str, places: list[tuple[int, int]]) -> tuple[str, ...]:
-    edges = [0, *[edge for place in places for edge in place], len(problem)]
-    return tuple(problem[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2))
-
-
-def _reads(text: str) -> int | float:
-    text = text.replace(",", "")
-    return float(text) if "." in text else int(text)
+    return [dump(made) for made in near_inputs(infer(value), count, rng, [only] if only else None)]
 
 
 # ------------------------------------------------------------------------------------------------ families
@@ -157,15 +69,18 @@ def variants(problem: str, code: str, tagged: str, count: int, seed: int, pool: 
 
     Inputs on which the program fails, prints nothing or gives a value that isn't a finite answer are left out.
     """
-    template = template_of(problem, tagged)
-    rng = random.Random(f"{seed}\0{code}")
-    inputs = [tagged, *(mutations(tagged, count, rng) if template else [])]
-    results = pool.run_variants(code, inputs)
+    value = json.loads(tagged)
+    template = template_of(problem, value) if isinstance(value, dict) and not tag_of(value) else None
+    filled = {tagged: problem}
+    if template:
+        rng = random.Random(f"{seed}\0{code}")
+        for changed in near_inputs(infer(value), count, rng, template.keys):
+            if text := template.fill(changed):
+                filled[dump(changed)] = text
     made = []
-    for number, (text, result) in enumerate(zip(inputs, results)):
+    for number, (text, result) in enumerate(zip(filled, pool.run_variants(code, list(filled)))):
         if result.ok and result.output is not None and result.output not in ("null", '""'):
-            filled = template.fill(text) if template and number else problem
-            made.append(Variant(filled, text, result.output, result.output_text.strip(), number))
+            made.append(Variant(filled[text], text, result.output, result.output_text.strip(), number))
     return made
 
 

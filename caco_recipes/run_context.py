@@ -82,8 +82,11 @@ class Context:
         """The identity of an engine's model, without loading its weights."""
         return self._engines.identity(engine)
 
-    def sandbox(self, rules: str | None = None, **limits: Any):
-        """A sandbox pool with the run's workers and least isolation; `limits` are `sandbox.Limits`'s."""
+    def sandbox(self, rules: str | None = None, seed: int = 0, **limits: Any):
+        """A sandbox pool with the run's workers and least isolation; `limits` are `sandbox.Limits`'s.
+
+        `seed` is that of the hash function and the random generators that programs see.
+        """
         from caco_recipes.sandbox import Limits, Pool
 
         return Pool(
@@ -91,6 +94,7 @@ class Context:
             limits=Limits(**limits),
             minimum_isolation=self.recipe.isolation,
             rules=rules,
+            seed=seed,
         )
 
     def release_engines(self) -> None:

@@ -32,6 +32,7 @@ REASONS = {
     # metamorphic checks
     "nondeterministic": "optional",
     "insensitive": "required",  # the key
+    "fragile": "optional",  # what most neighbours fail with
     # answers, judges, faithfulness
     "answer_mismatch": "optional",
     "no_answer": "none",

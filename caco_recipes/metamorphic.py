@@ -1,0 +1,306 @@
+"""The `metamorphic` stage: determinism, sensitivity to every input, and a family of inputs with their true outputs.
+
+In: executed rows with `code`, `input`, `output` (tagged JSON); `problem`, where a row has one. Out: `determinism`
+(JSON: runs, seeds, days the clock moved), `variants` (JSON list of `input`, `output`, `output_text` and `fits`: whether
+the output is of the original's kind), `sensitive_inputs`, `insensitive_inputs`, `untested_inputs` (nothing is known to
+do with their values), `neighbours` (how many inputs in the domain were tried) and `crash_share` (how many of them the
+program failed on). `family_id` stays, or is the row's id.
+
+1. Determinism: `reruns` fresh processes, each with another hash seed, RNG seed and clock, must give the same output.
+2. Neighbours: `variants` inputs in the inferred domain (`families/domains.py`), one key at a time as far as they go.
+3. Sensitivity: an input that no neighbour has shown to matter is moved far, many times, before it counts as ignored.
+
+Rejected: `nondeterministic`; `insensitive:KEY` for an input that the problem states and no move of which changes
+anything (any key where a row has no problem yet; one that the problem does not state, a label or an assumed unit, is
+only recorded); `fragile:WHAT` when the program fails on more than `max_crash_share` of its neighbours, the gentlest ones
+included. Undecided: faults of the machinery, and limits that only the repeated run hit. The reference has none of this.
+
+    caco run recipes/Caco-1.3M/trusted.yaml --stages metamorphic
+"""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from caco_recipes import identity
+from caco_recipes.configs import StageConfig, option
+from caco_recipes.families import determinism
+from caco_recipes.families.domains import Domain, infer
+from caco_recipes.families.faithfulness import mentions
+from caco_recipes.families.kinds import alike
+from caco_recipes.families.mutation import near, near_inputs, wide
+from caco_recipes.families.source_facts import SourceFacts, source_facts
+from caco_recipes.families.values import dump, tag_of
+from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED
+
+VERSION = 1
+FEATURES = {
+    "determinism": "string",
+    "variants": "string",
+    "sensitive_inputs": "list[string]",
+    "insensitive_inputs": "list[string]",
+    "untested_inputs": "list[string]",
+    "neighbours": "int64",
+    "crash_share": "float64",
+}
+WIDE_ROUNDS = (6, 40)  # how many far moves are tried at once before a key counts as ignored
+GENTLE = 24  # smallest steps tried before a program counts as fragile
+IN_FLIGHT = 8  # programs per sandbox worker that wait for an answer at a time
+
+
+@dataclass(kw_only=True)
+class Config(StageConfig):
+    """Keys of a metamorphic step. The paper has no such step."""
+
+    reruns: int = option("Fresh processes with other seeds and another clock; 0 leaves determinism out.", 2)
+    variants: int = option("Inputs in the domain that are executed and recorded as the row's family.", 8)
+    sensitivity: bool = option("Find out which inputs the output depends on.", True)
+    ignored: Literal["any", "all"] = option(
+        "any: one stated input without effect rejects a program; all: only if no input has an effect.", "any"
+    )
+    max_crash_share: float = option("Reject programs that fail on a larger share of their neighbours; 1 is off.", 0.5)
+    cpu_seconds: float = option("CPU seconds of one execution.", 2.0)
+    memory_mb: int = option("Memory of one program, in MB.", 512)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reruns < 0 or self.variants < 1:
+            raise ValueError("reruns can't be negative and variants is at least 1")
+        if not 0 <= self.max_crash_share <= 1:
+            raise ValueError("max_crash_share is a share between 0 and 1")
+
+
+@dataclass
+class Resources:
+    """The sandboxes: one for variants, one per repeated run; and the run's seed."""
+
+    pool: Any
+    others: list[Any]
+    seed: int
+
+
+@contextmanager
+def open(config: Config, context: Any) -> Iterator[Resources]:
+    """Starts the sandboxes."""
+
+    def make(seed: int) -> Any:
+        return context.sandbox(
+            seed=seed, cpu_seconds=config.cpu_seconds, slow_cpu_seconds=10.0, memory_mb=config.memory_mb
+        )
+
+    with ExitStack() as stack:
+        pool = stack.enter_context(make(0))
+        others = stack.enter_context(determinism.open_pools(make, config.reruns))
+        yield Resources(pool, others, context.recipe.seed)
+
+
+def facts(config: Config, context: Any) -> dict[str, Any]:
+    """The sandbox's version."""
+    from caco_recipes.sandbox import ENGINE_VERSION
+
+    return {"sandbox": ENGINE_VERSION}
+
+
+def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[str, list]:
+    """Checks the batch's programs; see the module's docstring for the columns."""
+    rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+    codes, outputs = batch["code"], batch["output"]
+    same = determinism.verdicts(resources.others, codes, outputs)
+    keys = [list(_decoded(row)) for row in rows]
+    known = source_facts(resources.pool, list(zip(codes, keys, strict=True)))
+
+    def checked(place: int) -> Family:
+        verdict, reason = same[place]
+        if verdict != ACCEPTED:
+            return Family(verdict=verdict, reason=reason)
+        return check(rows[place], known[place], config, resources.pool, resources.seed)
+
+    with ThreadPoolExecutor(IN_FLIGHT * resources.pool.workers) as threads:
+        families = list(threads.map(checked, range(len(rows))))
+    made = [_columns(row, family, config) for row, family in zip(rows, families, strict=True)]
+    return {name: [row[name] for row in made] for name in made[0]}
+
+
+def _columns(row: dict[str, Any], family: "Family", config: Config) -> dict[str, Any]:
+    from caco_recipes.sandbox import ENGINE_VERSION
+
+    repeated = {"runs": config.reruns, "seeds": [*range(1, config.reruns + 1)], "clock_days": determinism.DAYS}
+    repeated["same"] = not family.reason.startswith("nondeterministic")
+    lineage = identity.add_receipt(
+        row.get("lineage") or "",
+        stage="metamorphic",
+        version=VERSION,
+        sandbox=ENGINE_VERSION,
+        reruns=config.reruns,
+        variants=len(family.variants),
+        insensitive=family.insensitive or None,
+        limits={"cpu_seconds": config.cpu_seconds, "memory_mb": config.memory_mb},
+        variants_sha256=identity.sha256_text(json.dumps(family.variants)) if family.variants else "",
+    )
+    return {
+        "family_id": row.get("family_id") or row["id"],
+        "lineage": lineage,
+        "verdict": family.verdict,
+        "reason": family.reason,
+        "determinism": json.dumps(repeated, sort_keys=True) if config.reruns else "",
+        "variants": json.dumps(family.variants, ensure_ascii=True, separators=(",", ":")),
+        "sensitive_inputs": family.sensitive,
+        "insensitive_inputs": family.insensitive,
+        "untested_inputs": family.untested,
+        "neighbours": family.neighbours,
+        "crash_share": family.crash_share,
+    }
+
+
+# ------------------------------------------------------------------------------------------------ one program
+
+
+@dataclass
+class Family:
+    """What is found out about one program."""
+
+    verdict: str = ACCEPTED
+    reason: str = ""
+    variants: list[dict[str, Any]] = field(default_factory=list)
+    sensitive: list[str] = field(default_factory=list)
+    insensitive: list[str] = field(default_factory=list)
+    untested: list[str] = field(default_factory=list)
+    neighbours: int = 0
+    crash_share: float = 0.0
+
+
+class Faulty(Exception):
+    """The sandbox failed; the text says how."""
+
+
+def _decoded(row: dict[str, Any]) -> dict[str, Any]:
+    value = json.loads(row["input"]) if row.get("input") else {}
+    return value if isinstance(value, dict) and not tag_of(value) else {}
+
+
+def check(row: dict[str, Any], known: SourceFacts, config: Config, pool: Any, seed: int) -> Family:
+    """Neighbours and sensitivity of one program whose output is the same every time."""
+    original = _decoded(row)
+    if not original:
+        return Family()  # a Code CoT without inputs is legal (paper's own examples)
+    domain = infer(original, known)
+    rng = random.Random(f"{seed}\0{row['code']}\0{row['input']}")
+    try:
+        return _checked(row, domain, config, pool, rng)
+    except Faulty as fault:
+        return Family(verdict=UNDECIDED, reason=str(fault))
+
+
+def _checked(row: dict[str, Any], domain: Domain, config: Config, pool: Any, rng: random.Random) -> Family:
+    keys, family = list(domain.original), Family()
+    inputs = _neighbours(domain, config.variants, rng)
+    control, *results = _run(pool, row["code"], [domain.original, *inputs])
+    if not control.ok or control.output != row["output"]:
+        # The input can't be handed in as it is (a symbolic object, one shared value in two places): nothing is tested.
+        family.untested = keys
+        return family
+    crashes: Counter[str] = Counter()
+    sensitive: set[str] = set()
+    for value, result in zip(inputs, results, strict=True):
+        moved = [key for key in keys if dump(value[key]) != dump(domain.original[key])]
+        if result.output != row["output"] and len(moved) == 1:
+            sensitive.add(moved[0])
+        if result.ok and result.output is not None:
+            text = {"output": result.output, "output_text": result.output_text.strip()}
+            fits = alike(row["output"], result.output)
+            family.variants.append({"input": dump(value)} | text | {"fits": fits})
+        elif not result.ok:
+            crashes[result.reason.partition(":")[2] or result.reason] += 1
+    family.neighbours = len(inputs)
+    family.crash_share = round(sum(crashes.values()) / len(inputs), 4) if inputs else 0.0
+    if config.sensitivity:
+        _move_far(row, domain, pool, rng, sensitive, family)
+        family.sensitive = [key for key in keys if key in sensitive]
+    stated = _stated(row, domain.original, family)
+    if stated and (config.ignored == "any" or not family.sensitive):
+        family.verdict, family.reason = REJECTED, f"insensitive:{stated[0]}"
+    elif (
+        family.crash_share > config.max_crash_share
+        and _gentle_crash_share(row, domain, pool, rng) > config.max_crash_share
+    ):
+        family.verdict, family.reason = REJECTED, f"fragile:{crashes.most_common(1)[0][0]}"
+    return family
+
+
+def _run(pool: Any, code: str, inputs: list[dict[str, Any]]) -> list[Any]:
+    results = pool.run_variants(code, [dump(value) for value in inputs])
+    for result in results:
+        if result.status == "infrastructure":
+            raise Faulty(result.reason)
+    return results
+
+
+def _neighbours(domain: Domain, count: int, rng: random.Random) -> list[dict[str, Any]]:
+    """`count` inputs in the domain: one per key that moves alone, then with all keys moved."""
+    keys, found = list(domain.original), {}
+    for key in keys[:count] if len(keys) > 1 else []:
+        value = near(domain, rng, [key])
+        if value is not None:
+            found.setdefault(dump(value), value)
+    # At least one input with everything moved, whatever the number of keys.
+    together = near_inputs(domain, max(count - len(found), 1), rng)
+    found |= {dump(value): value for value in together}
+    return list(found.values())[-count:] if len(found) > count else list(found.values())
+
+
+def _move_far(
+    row: dict[str, Any], domain: Domain, pool: Any, rng: random.Random, sensitive: set[str], family: Family
+) -> None:
+    """Sorts the keys that no neighbour has shown to matter: moved far, in rounds, until something changes."""
+    waiting = {key: wide(domain, key, rng) for key in domain.original if key not in sensitive}
+    family.untested = [key for key, moves in waiting.items() if not moves]
+    start = 0
+    for size in WIDE_ROUNDS:
+        plan = [
+            (key, value)
+            for key, moves in waiting.items()
+            if key not in sensitive
+            for value in moves[start : start + size]
+        ]
+        if not plan:
+            break
+        for (key, _), result in zip(plan, _run(pool, row["code"], [value for _, value in plan]), strict=True):
+            # A failure shows it too: the program has looked at the value.
+            if not result.ok or result.output != row["output"]:
+                sensitive.add(key)
+        start += size
+    family.insensitive = [key for key, moves in waiting.items() if moves and key not in sensitive]
+
+
+def _stated(row: dict[str, Any], original: dict[str, Any], family: Family) -> list[str]:
+    """The ignored inputs that the problem states; all of them where a row has no problem yet: its inputs will be told.
+
+    A value that the problem states once, and that another input with an effect has too, is that other input's.
+    """
+    problem = row.get("problem") or ""
+    if not problem.strip():
+        return family.insensitive
+    claimed = [dump(original[key]) for key in family.sensitive]
+    return [
+        key
+        for key in family.insensitive
+        if (spots := mentions(problem, original[key])) and spots > claimed.count(dump(original[key]))
+    ]
+
+
+def _gentle_crash_share(row: dict[str, Any], domain: Domain, pool: Any, rng: random.Random) -> float:
+    """The share of failures when single keys move by the smallest step: a domain that was guessed too wide is ours."""
+    inputs: dict[str, dict[str, Any]] = {}
+    for key in domain.original:
+        for value in wide(domain, key, rng)[:5]:
+            inputs.setdefault(dump(value), value)
+    chosen = list(inputs.values())[:GENTLE]
+    if not chosen:
+        return 0.0
+    results = _run(pool, row["code"], chosen)
+    return sum(not result.ok for result in results) / len(results)
