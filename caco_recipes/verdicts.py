@@ -39,6 +39,8 @@ REASONS = {
     "truncated": "optional",
     "judge_no": "optional",
     "unfaithful": "required",
+    # difficulty
+    "too_easy": "optional",
     # sets
     "duplicate": "required",  # the level
     "contaminated": "required",  # the benchmark

@@ -108,7 +108,7 @@ def run(batch: dict[str, list], config: Config, resources: Verifier) -> dict[str
     from caco_recipes.grading import GRADER_VERSION
 
     rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-    answers = [_compare(row, config, resources.grader) for row in rows]
+    answers = [compare_answer(row, config.policy, resources.grader) for row in rows]
     passed = [position for position, answer in enumerate(answers) if answer.verdict == ACCEPTED]
     opinions = _ask_judges(rows, passed, config, resources)
     made = []
@@ -143,17 +143,18 @@ def _judges(config: Config) -> list[str]:
     return [*(["consistent"] if config.judge else []), *config.measure]
 
 
-def _compare(row: dict[str, Any], config: Config, grader: Any) -> Verdict:
+def compare_answer(row: dict[str, Any], policy: str, grader: Any) -> Verdict:
+    """A row's `predicted_answer` against its executed `output` (tagged JSON; `output_text` beside it)."""
     if not (row.get("predicted_answer") or "").strip():
         return Verdict(REJECTED, "no_answer", "empty")
     if not row.get("output"):
         return Verdict(REJECTED, "no_output")
     from caco_recipes.grading import grade_output
 
-    decided = grade_output(row["output"], row["predicted_answer"], policy=config.policy)
+    decided = grade_output(row["output"], row["predicted_answer"], policy=policy)
     if decided.verdict == UNDECIDED and row.get("output_text"):
         # What our own parser can't compare goes to the slow tier, in a process that can be killed.
-        return grader.grade(row["predicted_answer"], row["output_text"], kind="program", policy=config.policy)
+        return grader.grade(row["predicted_answer"], row["output_text"], kind="program", policy=policy)
     return decided
 
 

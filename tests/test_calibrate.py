@@ -346,9 +346,7 @@ def test_the_small_model_is_a_bad_judge_and_the_table_says_so(root, rows, tmp_pa
     if not model.exists():
         pytest.skip("the small model is not here: python -m caco_recipes.small_model models/SmolLM2-135M-Instruct")
     engine = EngineConfig(engine="transformers", model=str(model), dtype="bfloat16", max_model_len=1024, device="cpu")
-    config = Config(
-        engine=engine, rows=4, workers=1, judges=["consistent"], kinds=["code_constant", "solution_number"]
-    )
+    config = Config(engine=engine, rows=3, workers=1, judges=["consistent"], kinds=["code_constant"])
     found = calibrate(rows, config, tmp_path)["judges"]["consistent"]
     assert found["sweep"], "a real model gives probabilities"
     wrong = (
