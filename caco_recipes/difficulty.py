@@ -10,8 +10,8 @@ Hard rows get more: a row without a pass gets `attempts` more, round by round, u
 first pass, so the rate of a row that needed several is a little too high; `attempts` says which rows those are.
 
 Easy rows can be capped: with `easy_from: X`, rows that pass at X or above are kept with probability `easy_share`, drawn
-by seed and id, and at most `easy_limit` of them, in order. The others are rejected: `too_easy`. With a cap, a row whose
-attempts could not be decided is undecided (`infrastructure:WHAT`); without one it stays, unmeasured.
+by seed and id. The others are rejected: `too_easy`. With a cap, a row whose attempts could not be decided is undecided
+(`infrastructure:WHAT`); without one it stays, unmeasured.
 
 Paper: the seeds' cut at `solve_rate` below 0.3 (section 3.1) and hardness-aware sampling (section 6, future work).
 
@@ -22,7 +22,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from caco_recipes import identity
 from caco_recipes.asking import ModelConfig, Resources, ending, first_row, message, prompt_facts
@@ -57,8 +57,7 @@ class Config(ModelConfig):
     max_attempts: int | None = option("Attempts of a row without a pass, at the most; by default one round.")
     easy_from: float | None = option("Rows that pass at this rate or above are easy; no cap when not given.")
     easy_share: float = option("Share of the easy rows that is kept, drawn by seed and id.", 1.0)
-    easy_limit: int | None = option("Easy rows that are kept at the most, in order.")
-    policy: str = option("How near an answer must be, as in verify: rounding or exact.", "rounding")
+    policy: Literal["rounding", "exact"] = option("How near an answer must be, as in verify.", "rounding")
     temperature: float = option("0 is greedy.", 0.7)
     top_p: float = option("Nucleus sampling; 1 is off.", 0.8)
     top_k: int = option("Sample among the K likeliest tokens; 0 is off.", 20)
@@ -72,14 +71,12 @@ class Config(ModelConfig):
             raise ValueError("attempts: several greedy attempts are all the same; set a temperature")
         if self.easy_from is not None and not 0 < self.easy_from <= 1:
             raise ValueError("easy_from is a pass rate above 0 and up to 1")
-        if not 0 <= self.easy_share <= 1 or (self.easy_limit is not None and self.easy_limit < 0):
-            raise ValueError("easy_share lies between 0 and 1, easy_limit is not negative")
-        if self.easy_from is None and (self.easy_share < 1 or self.easy_limit is not None):
+        if not 0 <= self.easy_share <= 1:
+            raise ValueError("easy_share lies between 0 and 1")
+        if self.easy_from is None and self.easy_share < 1:
             raise ValueError("easy_from: say from which pass rate on a row is easy")
         if self.easy_from is not None:
             self.need_engine()
-        if self.policy not in ("rounding", "exact"):
-            raise ValueError("policy: rounding or exact")
 
     @property
     def most(self) -> int:
@@ -88,11 +85,10 @@ class Config(ModelConfig):
 
 @dataclass
 class Tools(Resources):
-    """The solver's session (None without an engine), grader, sandbox, and the easy rows kept so far."""
+    """The solver's session (None without an engine), grader and sandbox."""
 
     grader: Any = None
     pool: Any = None
-    easy_kept: int = 0
 
 
 @contextmanager
@@ -124,12 +120,6 @@ def preview(config: Config, context: Any) -> str:
     return message(load("solve"), problem=row["problem"].strip())[0]["content"]
 
 
-def replay(batch: dict[str, list], config: Config, tools: Tools) -> None:
-    """A finished part's easy rows are kept already."""
-    if config.easy_from is not None:
-        tools.easy_kept += sum(rate is not None and rate >= config.easy_from for rate in batch["pass_rate"])
-
-
 def run(batch: dict[str, list], config: Config, tools: Tools) -> dict[str, list]:
     """Measures the batch's rows."""
     from caco_recipes.complexity import complexities
@@ -146,7 +136,7 @@ def run(batch: dict[str, list], config: Config, tools: Tools) -> dict[str, list]
             "code_lines": program.code_lines if program else None,
             "solution_chars": len(row["solution"]) if row.get("solution") else None,
         }
-        verdict, reason = _verdict(row, result, config, tools)
+        verdict, reason = _verdict(row, result, config, tools.seed)
         lineage = identity.add_receipt(
             row.get("lineage") or "",
             stage="difficulty",
@@ -254,7 +244,7 @@ def _grade(row: dict[str, Any], completion: Completion, config: Config, tools: T
 # -- the cap -----------------------------------------------------------------------------------------------------------
 
 
-def _verdict(row: dict[str, Any], result: Tried, config: Config, tools: Tools) -> tuple[str, str]:
+def _verdict(row: dict[str, Any], result: Tried, config: Config, seed: int) -> tuple[str, str]:
     if config.easy_from is None:
         return ACCEPTED, ""
     rate = result.pass_rate
@@ -263,13 +253,8 @@ def _verdict(row: dict[str, Any], result: Tried, config: Config, tools: Tools) -
             result.fault if result.fault.startswith("infrastructure:") else "infrastructure:no attempt was decided"
         )
         return UNDECIDED, reason
-    if rate < config.easy_from:
-        return ACCEPTED, ""
-    full = config.easy_limit is not None and tools.easy_kept >= config.easy_limit
-    if full or not drawn(tools.seed, row["id"], config.easy_share):
-        return REJECTED, "too_easy"
-    tools.easy_kept += 1
-    return ACCEPTED, ""
+    easy = rate >= config.easy_from
+    return (REJECTED, "too_easy") if easy and not drawn(seed, row["id"], config.easy_share) else (ACCEPTED, "")
 
 
 def drawn(seed: int, row_id: str, share: float) -> bool:
