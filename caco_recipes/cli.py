@@ -11,7 +11,10 @@ from errno import EDQUOT, ENOSPC, EROFS
 
 COMMANDS = {
     "run": ("caco_recipes.commands.run", "run a recipe: all of its steps or some, resumed where it was stopped"),
-    "plan": ("caco_recipes.commands.plan", "what a training recipe needs: memory, steps, hours, and whether it fits"),
+    "plan": (
+        "caco_recipes.commands.plan",
+        "what a recipe will take: a pilot and a forecast, or a training's memory and hours",
+    ),
     "status": ("caco_recipes.commands.status", "the funnel of a run, finished or not"),
     "execute": ("caco_recipes.commands.execute", "execute programs (JSON Lines in, JSON Lines out) in the sandbox"),
     "grade": ("caco_recipes.commands.grade", "compare answers (JSON Lines in, JSON Lines out), or audit the grader"),
