@@ -56,3 +56,9 @@ def add_receipt(lineage: str, *, stage: str, version: int, **facts: Any) -> str:
 def receipts(lineage: str) -> list[dict[str, Any]]:
     """The receipts in a row's `lineage` column, oldest first."""
     return json.loads(lineage) if lineage else []
+
+
+def without_last_receipt(lineage: str) -> str:
+    """`lineage` as it was before `add_receipt`."""
+    before = receipts(lineage)[:-1]
+    return json.dumps(before, sort_keys=True, ensure_ascii=False, separators=(",", ":")) if before else ""
