@@ -307,7 +307,7 @@ def test_against_rows_count_as_seen_and_name_the_family(tmp_path) -> None:
 def test_empty_texts_and_limits(tmp_path) -> None:
     made = run(tmp_path, levels=["exact", "minhash"], limit=5)
     assert len(kept(made, "dedup")) + len(dropped(made, "dedup")) == 5
-    with pytest.raises(RunError, match="no column program_renamed.*program_keys"):
+    with pytest.raises(RunError, match=r"no column program_renamed.*program_keys"):
         run(tmp_path, levels=["renamed"])
     with pytest.raises(RunError, match="no column tale"):
         run(tmp_path, levels=["exact"], column="tale")
