@@ -52,6 +52,7 @@ STAGES = {
     "variants": "caco_recipes.variants",
     "solve": "caco_recipes.solve",
     "verify": "caco_recipes.verify",
+    "compose": "caco_recipes.compose",
     "difficulty": "caco_recipes.difficulty",
     "publish": "caco_recipes.publish",
     "evaluate": "caco_recipes.evaluate_stage",
