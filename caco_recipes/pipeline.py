@@ -40,6 +40,7 @@ __all__ = ["COMMON_COLUMNS", "STAGES", "Context", "Engines", "Run", "Step", "loa
 # Every stage of the loop, in its order. A recipe names steps; each step is one of these.
 STAGES = {
     "seeds": "caco_recipes.seeds",
+    "imported": "caco_recipes.imported",
     "unify": "caco_recipes.unify",
     "execute": "caco_recipes.execute",
     "dedup": "caco_recipes.dedup",

@@ -86,13 +86,13 @@ class Config(StageConfig):
 
 def facts(config: Config, context: Any) -> dict[str, Any]:
     """What the sources hold: a file's hash, a Hub dataset's commit."""
-    return {"sources": [_version(source) for source in config.sources]}
+    return {"sources": [content_version(source) for source in config.sources]}
 
 
 def rows(config: Config, context: Any) -> Iterator[dict[str, Any]]:
     """The seeds of all sources, in order. Raises `RecipeError` for a source that can't be read."""
     for source in config.sources:
-        version = _version(source)
+        version = content_version(source)
         for number, raw in enumerate(islice(_read(source), source.limit), start=1):
             seed = _seed(raw, source)
             seed["lineage"] = identity.add_receipt(
@@ -212,7 +212,7 @@ def _read_hub(source: Source) -> Iterator[dict[str, Any]]:
             ) from None
 
 
-def _version(source: Source) -> str:
+def content_version(source: Source) -> str:
     """What a source's content is called: the sha256 of a file, or a Hub dataset's commit."""
     if source.path:
         try:

@@ -9,7 +9,6 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from caco_recipes.recipe import RecipeError
@@ -26,6 +25,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.timeout <= 0 or (options.limit is not None and options.limit < 1):
         parser.error("--timeout and --limit must be above 0")
+    from caco_recipes.dataset_rows import read_dataset
     from caco_recipes.grading import Grader
     from caco_recipes.replay import Audit, Row, replay, row_of
     from caco_recipes.sandbox import Limits, Pool
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     audit = Audit()
 
     def rows() -> Iterator[Row]:
-        for number, source in enumerate(itertools.islice(read(options.dataset), options.limit)):
+        for number, source in enumerate(itertools.islice(read_dataset(options.dataset), options.limit)):
             try:
                 yield row_of(source, number)
             except ValueError:
@@ -56,39 +56,6 @@ def main(arguments: list[str]) -> int:
         raise RecipeError(f"{options.dataset}: no row has code and a solution (instruction, output, answer, code)")
     print(audit.text())
     return 0
-
-
-def read(dataset: str) -> Iterator[dict[str, Any]]:
-    """The rows of a dataset, streamed. Raises `RecipeError` when there is nothing to read."""
-    path = Path(dataset)
-    if path.is_dir():
-        files = sorted((path / "data").glob("*.parquet")) or sorted(path.glob("*/dataset/data/*.parquet"))
-        files = files or sorted(path.glob("dataset/data/*.parquet")) or sorted(path.glob("*.parquet"))
-        if not files:
-            raise RecipeError(f"{path} holds no dataset: give its folder (with data/*.parquet) or a file")
-        yield from itertools.chain.from_iterable(map(_parquet, files))
-    elif path.suffix == ".parquet" and path.exists():
-        yield from _parquet(path)
-    elif path.suffix in (".jsonl", ".json"):
-        from caco_recipes.json_lines import read_rows
-
-        yield from read_rows(path)
-    elif dataset.count("/") == 1 and not path.exists():
-        from datasets import load_dataset
-
-        try:
-            yield from load_dataset(dataset, split="train", streaming=True)
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"{dataset}: no such folder, and the Hub did not give it: {error}") from None
-    else:
-        raise RecipeError(f"{dataset}: no such dataset (a folder, .parquet, .jsonl, or a Hub name)")
-
-
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=500):
-        yield from batch.to_pylist()
 
 
 def _with_progress(rows: Iterator[Any]) -> Iterator[Any]:
