@@ -8,9 +8,12 @@ from caco_recipes.grading.lexer import PYTHON_CALLS, lex
 from caco_recipes.grading.normalise import clean
 from caco_recipes.grading.numbers import number
 from caco_recipes.grading.python_values import python_value
-from caco_recipes.grading.syntax import App, Mat, Num, Quantity, Rel, Seq, Sym, Text, Unreadable
-from caco_recipes.grading.words import is_unit, number_word
+from caco_recipes.grading.spelled import spelled_number
+from caco_recipes.grading.syntax import App, Mat, Num, Quantity, Rel, Seq, SetOp, Sym, Text, Unreadable
+from caco_recipes.grading.words import is_unit
 
+_NUMBERED = re.compile(r"([A-Za-z]{1,7}?)_?(\d{1,4})")
+CURRENCIES = {"$": "dollar", "euro": "euro", "pounds": "pounds", "yen": "yen", "rupees": "rupees"}
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}", "}"), "{": ("}", "\\}"), "<(": (")>",)}
 
 
@@ -97,12 +100,11 @@ class Atoms(Cursor):
             return Sym("set " + value[3])
         if value == "empty":
             return Seq("\\{", "\\}", [])
-        if value == "$":
-            return Quantity(self.power(), "dollar")
+        if value in CURRENCIES:
+            return Quantity(self.power(), CURRENCIES[value])
         if value == "overline":
-            if self.is_op("{"):
-                return App("overline", [self.group()])
-            return App("overline", [self.atom()])
+            inner = self.group() if self.is_op("{") else self.atom()
+            return App("conjugate" if isinstance(inner, App) and inner.op == "+" else "overline", [inner])
         if value == "angle":
             return self.atom()
         if value == "-":
@@ -154,18 +156,18 @@ class Atoms(Cursor):
             return self.dictionary(closers)
         start = self.at
         if opener in ("\\{", "{"):
-            self.bars = 1  # a bar may be the "such that" of \{x | x > 3\}
+            self.bars, self.colons = 1, True  # a bar may be the "such that" of \{x | x > 3\}
             try:
                 node = self.items()
-                self.bars = 0
+                self.bars, self.colons = 0, False
                 if self.is_op("|", "mid", ":"):
-                    condition = self.set_builder()
+                    condition = self.set_builder(node)
                     self.bars = bars
                     return condition
             except Unreadable:
                 node = None
             if node is None or not self.is_op(*closers):
-                self.at, self.bars = start, 0
+                self.at, self.bars, self.colons = start, 0, False
                 node = self.items()
         else:
             node = self.items()
@@ -185,11 +187,15 @@ class Atoms(Cursor):
             opener, close = "\\{", "\\}"
         return Seq(opener, "\\}" if close == "}" else close, node.items, "printed" if self.program else "")
 
-    def set_builder(self):
-        """`\\{x | x > 3\\}` stands for its condition."""
+    def set_builder(self, head):
+        """`\\{x | x > 3\\}` stands for its condition, `\\{x \\in S : x > 3\\}` for what S has in common with it."""
         self.take()
         condition = self.items()
         self.expect("\\}", "}")
+        if isinstance(head, Rel) and head.ops == ["in"] and head.sides[1] != Sym("set R"):
+            if isinstance(head.sides[1], Sym):
+                raise Unreadable("a set of whole numbers")
+            return SetOp("inter", [head.sides[1], condition])
         return condition
 
     def looks_like_dict(self) -> bool:
@@ -270,17 +276,18 @@ class Atoms(Cursor):
                 return node
 
     def word(self, value: str):
-        counted = number_word(value)
+        counted = spelled_number(value)
         if counted is not None and (
             self.peek()[0] == "end"
             or self.is_op("/", ",", "and")
             or (self.peek()[0] == "word" and is_unit(self.peek()[1]))
         ):
-            return Num(Fraction(counted))
+            return Num(counted)
         if self.program:
-            if value in ("True", "False", "None"):
+            if value.lower() in ("true", "false", "none", "yes", "no"):
                 return Text(value)
-            return Sym(value)
+            numbered = _NUMBERED.fullmatch(value)
+            return Sym(f"{numbered[1]}_{numbered[2]}" if numbered else value)
         if len(value) >= 2 and (len(self.tokens) == 1 or (self.at == 1 and self.is_op("=", ",", "and", "or"))):
             return Text(value) if not self.is_op("=") else Sym(value)
         if value.lower() in ("true", "false", "yes", "no", "none", "odd", "even"):

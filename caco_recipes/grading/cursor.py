@@ -14,6 +14,7 @@ class Cursor:
         self.depth = 0
         self.program = program
         self.bars = 0
+        self.colons = False  # whether a colon may be the "such that" of a set
 
     def peek(self, ahead: int = 0) -> tuple:
         i = self.at + ahead

@@ -104,13 +104,20 @@ def _label(node) -> str:
     return node.name if isinstance(node, Sym) else node.text
 
 
+def _is_variable(node) -> bool:
+    """The `x` of `f(x)`, which may have any name; P(A) and f(2) say more."""
+    return isinstance(node, Sym) and len(node.name) == 1 and node.name.islower()
+
+
 def _same_name(a, b) -> bool:
     if isinstance(a, Text | Sym) and isinstance(b, Text | Sym):
         return _label(a) == _label(b)
     if a == b:
         return True
     if isinstance(a, App) and isinstance(b, App) and is_application(a) and is_application(b):
-        return a.args[0] == b.args[0]
+        if a.args[0] != b.args[0]:
+            return False
+        return (_is_variable(a.args[1]) and _is_variable(b.args[1])) or same_value(a.args[1], b.args[1]) is True
     for one, other in ((a, b), (b, a)):  # y and f(x) both stand for the function
         if isinstance(one, Sym) and isinstance(other, App) and is_application(other):
             return one.name in ("y", "z", "w", "f") or (
@@ -159,6 +166,12 @@ def same_relations(a, b, policy: str, depth: int) -> bool | None:
 def _two_relations(a: Rel, b: Rel, policy: str, depth: int) -> bool | None:
     first, second = _assignment(a), _assignment(b)
     if first and second and _same_name(first[0], second[0]):
+        if isinstance(first[0], App) and isinstance(second[0], App) and first[0] != second[0]:
+            second = (
+                (first[0], structure.rename(second[1], second[0].args[1].name, first[0].args[1].name))
+                if (_is_variable(first[0].args[1]) and _is_variable(second[0].args[1]))
+                else second
+            )  # f(x) = x² and f(t) = t²
         verdict = structure.compare(settle(first[1]), settle(second[1]), policy, depth + 1)
         if verdict is not None or isinstance(first[1], Seq | Mat | Text):
             return verdict

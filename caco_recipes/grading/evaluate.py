@@ -1,5 +1,5 @@
 """Whether two scalar trees are the same value or function: exactly where they are rational, else at fixed points in doubles and once
-more with 40 digits. Two expressions are the same if they agree at every fixed point where both are real (or, if they are real almost
+more with 60 digits. Two expressions are the same if they agree at every fixed point where both are real (or, if they are real almost
 nowhere, in the complex plane)."""
 
 import cmath
@@ -125,7 +125,7 @@ def _precise_same(left, right, env: dict, tolerance: float) -> bool | None:
         return False
     if too_big == 2:
         return _same_tower(left, right)
-    return bool(_close(values[0], values[1], max(tolerance, 1e-25)))
+    return bool(_close(values[0], values[1], max(tolerance, 1e-40)))
 
 
 def _same_tower(left, right) -> bool | None:
@@ -158,11 +158,15 @@ def _same_function(left, right, names: set) -> bool | None:
             continue
         seen += 1
         same = _close(a, b, max(1e-8, tolerance))
+        through_complex = isinstance(a, complex) or isinstance(b, complex)
         if isinstance(a, complex) and abs(a.imag) < 1e-13 * (abs(a.real) + 1e-3):
             a = a.real
         if isinstance(b, complex) and abs(b.imag) < 1e-13 * (abs(b.real) + 1e-3):
             b = b.real
         if isinstance(a, float) and isinstance(b, float):
+            if not same and through_complex:  # √a·√b and √(ab) part where neither root is real
+                complex_different += 1
+                continue
             if not same:
                 return False if not _cancels(a, b) else None
             real += 1

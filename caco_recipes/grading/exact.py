@@ -52,8 +52,9 @@ def symbols(node, found: set | None = None) -> set:
 
 
 def point(name: str, index: int) -> Fraction:
-    """The value of a symbol at a fixed point: a decimal that depends on the name only."""
-    shift = zlib.crc32(name.encode()) % 8191
+    """The value of a symbol at a fixed point. Names move independently from point to point: if they kept their ratios, any two
+    homogeneous equations of one degree would look proportional."""
+    shift = zlib.crc32(f"{name}{index}".encode()) % 8191
     return Fraction(round(POINTS[index] * 10_000), 10_000) * (Fraction(shift, 40_951) + 1)
 
 

@@ -1,10 +1,11 @@
 """One form for what is written in several: ± opened, names of lists dropped, approximations cut, matrices worked out."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 from caco_recipes.grading.exact import NoValue, symbols
-from caco_recipes.grading.syntax import App, Mat, Num, Quantity, Ratio, Rel, Seq, Sym, Text
-from caco_recipes.grading.words import is_percent, plain_words
+from caco_recipes.grading.syntax import App, Mat, Num, Quantity, Ratio, Rel, Seq, SetOp, Sym, Text
+from caco_recipes.grading.words import conversion, is_percent, plain_words
 
 LISTS = ("", "\\{")
 
@@ -32,6 +33,12 @@ def settle(node):
             return Seq("", "", opened)
     if isinstance(node, App) and node.op in ("+", "*", "neg", "/", "^") and _has_matrix(node):
         return _matrix_value(node)
+    if isinstance(node, App) and node.op == "+" and isinstance(node.args[0], Sym) and node.args[0].name == "set R":
+        removed = [arg.args[0] for arg in node.args[1:] if isinstance(arg, App) and arg.op == "neg"]
+        if len(removed) == len(node.args) - 1:  # R - {0}
+            return SetOp("minus", [node.args[0], *removed])
+    if isinstance(node, App) and node.op == "+" and any(isinstance(arg, Quantity) for arg in node.args):
+        return _with_one_unit(node)
     if isinstance(node, App) and node.op == "pct" and isinstance(node.args[0], Quantity):
         return App("pct", [node.args[0].value])
     if isinstance(node, Quantity) and is_percent(node.unit):
@@ -43,6 +50,35 @@ def settle(node):
             node.value.value, node.unit if node.value.unit == "dollar" and node.unit != "dollar" else node.value.unit
         )
     return node
+
+
+def _with_one_unit(node: App):
+    """`5 ft + 6 in` in the last unit; `10 - 3π rad/s`: a unit behind a sum is the sum's."""
+    terms = node.args
+    signs = [isinstance(term, App) and term.op == "neg" for term in terms]
+    bare = [term.args[0] if sign else term for term, sign in zip(terms, signs, strict=True)]
+    if not isinstance(bare[-1], Quantity):
+        return node
+    unit, values = bare[-1].unit, []
+    for term, sign in zip(bare, signs, strict=True):
+        value = term
+        if isinstance(term, Quantity):
+            factor = 1.0 if term.unit == unit else conversion(term.unit, unit)
+            if factor is None:
+                return node
+            value = (
+                term.value if factor == 1.0 else App("*", [term.value, Num(Fraction(factor).limit_denominator(10**9))])
+            )
+        values.append(App("neg", [value]) if sign else value)
+    return Quantity(App("+", values), unit)
+
+
+def as_one_quantity(node: Seq):
+    """`2 hours and 30 minutes` as one quantity; None if the items aren't parts of one."""
+    if node.open != "" or len(node.items) < 2 or not all(isinstance(item, Quantity) for item in node.items):
+        return None
+    factors = [conversion(left.unit, right.unit) for left, right in pairwise(node.items)]
+    return _with_one_unit(App("+", node.items)) if all(factor and factor > 1.0 for factor in factors) else None
 
 
 def _settle_relation(node: Rel):
@@ -201,7 +237,7 @@ def is_name(node) -> bool:
         if node.op in ("abs", "overline", "prime", "det", "angle"):
             return is_name(node.args[0])
         if node.op == "/":
-            return all(is_name(arg) for arg in node.args)
+            return all(is_name(arg) or _is_differential(arg) for arg in node.args)
         if node.op in (
             "sin",
             "cos",
@@ -225,6 +261,17 @@ def is_name(node) -> bool:
         if node.op == "*":
             return is_application(node) or _is_label(node)
     return False
+
+
+def _is_differential(node) -> bool:
+    """`dy` of `dy/dx`."""
+    return (
+        isinstance(node, App)
+        and node.op == "*"
+        and len(node.args) == 2
+        and node.args[0] == Sym("d")
+        and is_name(node.args[1])
+    )
 
 
 def is_application(node: App) -> bool:

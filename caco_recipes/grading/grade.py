@@ -5,16 +5,16 @@ can't tell is `undecided`; `slow=True` and `Grader` then ask math-verify in a pr
 """
 
 import re
-from fractions import Fraction
 
 from caco_recipes.grading.evaluate import same_number
 from caco_recipes.grading.lexer import lex
 from caco_recipes.grading.normalise import MAX_CHARS, clean
 from caco_recipes.grading.numbers import plain_number
 from caco_recipes.grading.parser import parse
+from caco_recipes.grading.spelled import clock, date, may_be_time, spelled_number
 from caco_recipes.grading.structure import rounds_to, same, same_words
 from caco_recipes.grading.syntax import Num, Seq, Text, Unreadable
-from caco_recipes.grading.words import MEANINGS, clock, number_word, plain_words, word_key
+from caco_recipes.grading.words import MEANINGS, plain_words, word_key
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED, Verdict
 
 GRADER_VERSION = "1"
@@ -23,11 +23,16 @@ POLICIES = ("exact", "rounding")
 _COMMAND = re.compile(r"\\(?!text|mbox|mathrm)[A-Za-z]+")
 _OPTION = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(?([A-E])\)?|\(([a-e])\))\s*\}?\Z")
 _DESCRIBED = re.compile(
-    r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(([A-E])\)\s*\}?\s*\S|([A-E])\s*[.):]\s*\S)"
+    r"(?:(?:the )?(?:correct )?(?:option|choice|answer)(?: is)?:?\s+)?(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(([A-E])\)\s*\}?\s*\S|([A-E])\s*[.):]\s*\S)"
+)
+_CALLED_OPTION = re.compile(
+    r"(?:\\(?:text|textbf|mathrm)\s*\{)?(?:(?:the )?(?:correct )?(?:option|choice|answer)(?: is)?:?)\s+\(?([A-E])\)?\s*\}?\Z",
+    re.I,
 )
 _ANSWERED = re.compile(r"(yes|no|true|false)\s*[.,;:!](?:\s|\Z)", re.I)
 _LONG_WORD = re.compile(r"[A-Za-z]{3,}")
 _FORMULA = re.compile(r"\\(?!text|mbox|mathrm|mathbf|textbf)[A-Za-z]+|[-+*/^=<>]|\d+")
+_BOUNDS = re.compile(r"_\s*\{[^{}]*\}")
 # What a pair is called when our tiers can't read it and the slow one wasn't asked.
 UNREAD = "infrastructure:unreadable_answer"
 
@@ -128,8 +133,8 @@ def _structure(gold: str, pred: str, kind: str, policy: str) -> Verdict:
         return _NO_GOLD
     if left == right:
         return _accepted("text")
-    if ":" in left and ":" in right:
-        same_time = _same_clock(left, right)
+    if may_be_time(left) and may_be_time(right):
+        same_time = _same_time(left, right)
         if same_time is not None:
             return _accepted("clock") if same_time else _rejected("clock")
     letter = _same_option(left, right)
@@ -138,11 +143,12 @@ def _structure(gold: str, pred: str, kind: str, policy: str) -> Verdict:
     return compare_cleaned(left, right, kind == "program", policy, "\\" in gold, "\\" in pred)
 
 
-def _same_clock(left: str, right: str) -> bool | None:
-    """Two clock times, at least one with a.m., p.m. or seconds; None if they aren't."""
+def _same_time(left: str, right: str) -> bool | None:
+    """Two clock times or two dates; None if they aren't."""
     a, b = clock(left), clock(right)
-    if a is None or b is None or not (a[1] or b[1] or left.count(":") != right.count(":")):
-        return None
+    if a is None or b is None:
+        a, b = date(left), date(right)
+        return None if a is None or b is None else a == b
     if a[1] == b[1] or a[0] >= 12 * 3600 or b[0] >= 12 * 3600:
         if a[1] != b[1] and (a[0] - b[0]) % (12 * 3600) == 0 and min(a[0], b[0]) > 0:
             return a[0] == b[0] or (a[0] if not a[1] else b[0]) < 12 * 3600 + 3600
@@ -162,6 +168,9 @@ def _same_option(left: str, right: str) -> bool | None:
             return (other.group(1) or other.group(2)).upper() == name.upper()
         if len(pred) == 1 and pred.isalpha():
             return pred.upper() == name.upper() if pred.islower() and gold is left and name != "E" else None
+        described = _CALLED_OPTION.match(pred)
+        if described is not None:
+            return described.group(1) == name.upper()
         described = _DESCRIBED.match(pred)
         if described is not None:
             return (described.group(1) or described.group(2)).upper() == name.upper()
@@ -184,7 +193,7 @@ def compare_cleaned(
             if isinstance(gold, Text) and isinstance(pred, Text):
                 return _text_mismatch(gold.text, pred.text)
             return _rejected("structure")
-        return _undecided("unread")
+        return _undecided("unread" if _equation(left) == _equation(right) else "equation")
     if _same_tokens(left, right):
         return _accepted("text")
     return _unread(left, right, gold, pred)
@@ -208,9 +217,9 @@ def compare_trees(gold, pred: str, policy: str) -> Verdict:
 
 
 def _read(text: str, program: bool, latex: bool = False):
-    counted = number_word(text) if text[:1].isalpha() and len(text) < 20 else None
+    counted = spelled_number(text) if text[:1].isalpha() else None
     if counted is not None:
-        return Num(Fraction(counted))
+        return Num(counted)
     try:
         return parse(text, program, True, latex)
     except Unreadable:
@@ -256,6 +265,11 @@ def _text_mismatch(gold: str, pred: str) -> Verdict:
     return _rejected("words")
 
 
+def _equation(text: str) -> bool:
+    """Whether a text has an equals sign outside of the bounds of a sum."""
+    return "=" in _BOUNDS.sub("", text)
+
+
 def _formulas(text: str) -> list[str]:
     """What isn't words in a text: its formulas must agree as written before its words are compared."""
     return _FORMULA.findall(text.replace("$", "").replace(" ", ""))
@@ -284,6 +298,14 @@ def _unread(left: str, right: str, gold, pred) -> Verdict:
     for node, text, prose in ((gold, right, pred_prose), (pred, left, gold_prose)):
         if node is not None and prose and len(text) < 60 and same(node, Text(text)):
             return _accepted("words")
+    words = plain_words(left)
+    if (
+        words == plain_words(right)
+        and _LONG_WORD.search(words)
+        and _formulas(left) == _formulas(right)
+        and not any(c.isdigit() for c in words)
+    ):
+        return _accepted("words")
     truth, said = word_key(left), _ANSWERED.match(right)
     if truth in ("true", "false") and said is not None:  # "Yes, because …"
         return _accepted("words") if word_key(said.group(1)) == truth else _rejected("words")
@@ -294,7 +316,7 @@ def _unread(left: str, right: str, gold, pred) -> Verdict:
         if any(c.isdigit() for c in text) or len(text) > 40 or "\\" in text:
             return _undecided("prose")
         return _rejected("words")
-    if (gold is None) != (pred is None) and ("=" in left) != ("=" in right):
+    if (gold is None) != (pred is None) and _equation(left) != _equation(right):
         return _undecided(
             "equation"
         )  # an equation that can't be read against a value: math-verify would take any right side

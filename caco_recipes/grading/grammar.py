@@ -3,11 +3,12 @@
 
 from fractions import Fraction
 
-from caco_recipes.grading.atoms import Atoms, negate, primed
+from caco_recipes.grading.atoms import CURRENCIES, Atoms, negate, primed
 from caco_recipes.grading.cursor import MAX_DEPTH
 from caco_recipes.grading.numbers import number
-from caco_recipes.grading.syntax import App, Based, Mat, Num, Quantity, Ratio, Rel, Seq, SetOp, Sym, Unreadable
-from caco_recipes.grading.words import is_unit, number_word
+from caco_recipes.grading.spelled import spelled_number
+from caco_recipes.grading.syntax import App, Based, Mat, Num, Quantity, Ratio, Rel, Seq, SetOp, Sym, Text, Unreadable
+from caco_recipes.grading.words import is_unit, says_only_what
 
 _RELATIONS = {"=", "<", ">", "<=", ">=", "!=", "~", "in", "notin", "equiv"}
 _STOPS = {")", "]", "}", "\\}", ",", ";", "|", "||", ")>", "rfloor", "rceil", "and", "or", "&", "end", ";;"}
@@ -49,14 +50,20 @@ class Grammar(Atoms):
         if self.is_op("~"):
             self.take()
         first = self.set_operation()
-        ops, sides = [], [first]
+        ops, sides, equivalence = [], [first], False
         while self.is_op(*_RELATIONS):
             op = self.take()[1]
+            equivalence = equivalence or op == "equiv"
             ops.append("=" if op == "equiv" else op)
             if self.is_op("~"):
                 self.take()
             sides.append(self.set_operation())
-        return Rel(ops, sides) if ops else first
+        if self.is_op("pmod"):  # x = 3 (mod 7)
+            self.take()
+            sides[-1] = App("pmod", [sides[-1], self.group() if self.is_op("{") else self.atom()])
+        elif equivalence and isinstance(sides[-1], App) and sides[-1].op == "Mod":
+            sides[-1] = App("pmod", sides[-1].args)
+        return Rel(ops, sides) if ops else sides[0]
 
     def set_operation(self):
         node = self.ratio()
@@ -71,7 +78,7 @@ class Grammar(Atoms):
 
     def ratio(self):
         node = self.sum()
-        if self.is_op(":"):
+        if self.is_op(":") and not self.colons:
             parts = [node]
             while self.is_op(":"):
                 self.take()
@@ -121,14 +128,15 @@ class Grammar(Atoms):
                 elif value == "/":
                     self.take()
                     node = App("/", [node, self.signed_power()])
-                elif value == "pmod":
-                    raise Unreadable("mod")
+                elif value == "bmod":
+                    self.take()
+                    node = App("Mod", [node, self.signed_power()])
                 elif value in ("over", "choose"):
                     self.take()
                     node = App("/" if value == "over" else "binomial", [node, self.product()])
-                elif value == "$":
+                elif value in CURRENCIES:
                     self.take()
-                    node = Quantity(node, "dollar")
+                    node = Quantity(node, CURRENCIES[value])
                 elif value in (
                     "(",
                     "[",
@@ -146,6 +154,8 @@ class Grammar(Atoms):
                     node = self.implicit(node)
                 else:
                     return node
+            elif kind == "num" and isinstance(node, Quantity):  # 5 ft 6 in
+                node = App("+", [node, self.product()])
             elif kind == "text":
                 node = self.text_unit(node)
             elif kind == "word":
@@ -178,6 +188,13 @@ class Grammar(Atoms):
                 and top.value.denominator == bottom.value.denominator == 1 and self.tokens[start - 1][0] == "num"
             ):  # fmt: skip
                 return App("+", [left, right])
+        if whole and kind == "op" and value == "frac" and isinstance(right, App) and right.op in ("pct", "deg"):
+            fraction = right.args[0]  # 33 1/3 %
+            if (
+                isinstance(fraction, App) and fraction.op == "/" and self.tokens[start - 1][0] == "num"
+                and all(isinstance(arg, Num) for arg in fraction.args) and 0 < fraction.args[0].value < fraction.args[1].value
+            ):  # fmt: skip
+                return App(right.op, [App("+", [left, fraction])])
         if (
             whole
             and kind == "num"
@@ -196,6 +213,12 @@ class Grammar(Atoms):
                 self.take()
                 self.take()
                 return App("+", [left, App("/", [right, bottom])])
+        if (
+            isinstance(right, App) and right.op == "/" and all(isinstance(arg, Text) for arg in right.args)
+        ):  # 5 m/s as a fraction
+            return Quantity(left, f"{right.args[0].text.strip()}/{right.args[1].text.strip()}")
+        if isinstance(left, App) and left.op == "deg" and right in (Sym("C"), Sym("F")):
+            return Quantity(left, right.name)
         if kind == "num" and isinstance(left, Num):
             raise Unreadable("two numbers side by side")
         return App("*", [left, right])
@@ -237,6 +260,10 @@ class Grammar(Atoms):
 
     def text_unit(self, node):
         unit = self.take()[1]
+        if not says_only_what(unit):
+            raise Unreadable("prose")
+        if unit.strip().lower() in ("st", "nd", "rd", "th") and isinstance(node, Num):
+            return node
         if unit.strip().lower() in ("i", "e", "x", "y", "n", "z", "pi") and len(unit.strip()) <= 2:
             return App("*", [node, Sym(unit.strip())])
         return Quantity(node, self.unit_tail(unit))
@@ -244,6 +271,11 @@ class Grammar(Atoms):
     def word_unit(self, node):
         _kind, value, space, _ = self.peek()
         numeric = _numeric(node)
+        if value in ("st", "nd", "rd", "th") and not space and isinstance(node, Num):
+            self.take()
+            return node
+        if not says_only_what(value):
+            raise Unreadable("prose")
         if self.program and not space:
             raise Unreadable("name after a value")
         if numeric and (is_unit(value) or (len(value) >= 3 and (space or len(value) >= 4))):
@@ -255,10 +287,18 @@ class Grammar(Atoms):
 
     # -- power ------------------------------------------------------------------------------------------------------
     def power(self):
-        node = self.postfix(self.atom())
+        letters = self.peek()[0] == "word"
+        node = self.atom()
+        if letters and isinstance(node, App) and node.op == "*":  # ab!: the last letter's
+            node = App("*", [*node.args[:-1], self.postfix(node.args[-1])])
+        else:
+            node = self.postfix(node)
         if self.is_op("^"):
+            if letters and isinstance(node, App) and node.op == "*":  # xy^2
+                self.take()
+                return App("*", [*node.args[:-1], self.postfix(App("^", [node.args[-1], self.exponent()]))])
             self.take()
-            if self.degree_sign():
+            if self.degree_sign() or (isinstance(node, Num) and self.letter_degree()):
                 node = self.postfix(App("deg", [node]))
                 return node
             if self.is_op("'"):
@@ -281,6 +321,8 @@ class Grammar(Atoms):
                 and node.name.isupper()
             ):
                 node = Sym(node.name + "^T")
+            elif isinstance(node, Seq | Mat) and exponent in (Sym("T"), Text("T")):
+                node = node if isinstance(node, Seq) else Mat([list(row) for row in zip(*node.rows, strict=False)])
             else:
                 node = App("^", [node, exponent])
             node = self.postfix(node)
@@ -310,6 +352,14 @@ class Grammar(Atoms):
         if self.is_op("{") and self.peek(1)[1] == "deg" and self.peek(2)[0] == "text":
             self.at += 4
             return True
+        return False
+
+    def letter_degree(self) -> bool:
+        """`45^o`, `45^{o}`"""
+        for width, names in ((1, ["o"]), (3, ["{", "o", "}"])):
+            if [self.peek(i)[1] for i in range(width)] == names:
+                self.at += width
+                return True
         return False
 
     def exponent(self):
@@ -365,8 +415,8 @@ class Grammar(Atoms):
             inner = [self.take()]
         label = "".join(str(token[1]) for token in inner)
         if isinstance(node, Num) and not node.places and node.value.denominator == 1:
-            if number_word(label) is not None:
-                label = str(number_word(label))
+            counted = spelled_number(label)
+            label = label if counted is None else str(counted)
             if label.isdigit():
                 return Based(str(node.value), int(label))
             raise Unreadable("number with a subscript")

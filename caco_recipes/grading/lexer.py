@@ -9,6 +9,7 @@ import re
 
 from caco_recipes.grading.normalise import closing_brace
 from caco_recipes.grading.syntax import Unreadable
+from caco_recipes.grading.words import is_measure
 
 MAX_TOKENS = 1200
 
@@ -24,7 +25,7 @@ PYTHON_CALLS = {
     "MutableDenseMatrix", "ImmutableDenseMatrix", "array", "list", "tuple", "set", "frozenset", "Tuple", "Point", "Point2D", "Point3D",
     "FiniteSet", "Interval", "Union", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "mpf", "mpc", "Poly", "deque", "int64",
     "float64", "int32", "float32", "bool_", "str_", "EmptySet", "Intersection", "Complement", "Not", "Symbol", "symbols",
-    "OrderedDict", "dict", "Interval.open", "Interval.Lopen", "Interval.Ropen",
+    "OrderedDict", "dict", "tensor", "Interval.open", "Interval.Lopen", "Interval.Ropen",
 }  # fmt: skip
 GREEK = {
     "alpha", "beta", "delta", "epsilon", "varepsilon", "eta", "theta", "vartheta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -54,7 +55,7 @@ _COMMANDS = {
     "binom": "binom", "circ": "deg", "degree": "deg", "degrees": "deg", "prime": "'", "land": "&", "wedge": "&", "lor": "or",
     "vee": "or", "colon": ":", "ldotp": ".", "over": "over", "choose": "choose", "emptyset": "empty", "varnothing": "empty", "to": "->",
     "rightarrow": "->", "mapsto": "->", "implies": "->", "Rightarrow": "->", "iff": "->", "cbrt": "cbrt", "overline": "overline",
-    "bar": "overline", "angle": "angle", "measuredangle": "angle", "triangle": "angle", "equiv": "equiv",
+    "bar": "overline", "euro": "euro", "pounds": "pounds", "yen": "yen", "rupees": "rupees", "angle": "angle", "measuredangle": "angle", "triangle": "angle", "equiv": "equiv",
 }  # fmt: skip
 _ESCAPES = {
     "{": "\\{",
@@ -85,6 +86,7 @@ _TEXT = {
 }
 _FONT = {"mathrm", "mathbf", "mathit", "mathsf", "boldsymbol", "bm", "operatorname", "mathcal", "mathtt", "pmb", "rm", "bf", "vec",
          "widehat", "tilde", "mathscr", "mathfrak", "ensuremath", "overrightarrow"}  # fmt: skip
+_VECTORS = {"mathbf", "boldsymbol", "bm", "pmb", "vec", "hat", "widehat", "overrightarrow"}
 _ACCENTS = {"dot", "ddot", "hat", "widehat", "tilde"}
 _ENVIRONMENTS = {"pmatrix", "bmatrix", "vmatrix", "Vmatrix", "Bmatrix", "matrix", "smallmatrix", "array", "cases", "gathered",
                  "aligned", "split", "align", "gather", "align*"}  # fmt: skip
@@ -103,6 +105,9 @@ _MULTI = {"**": "^", "==": "=", "&&": "&", "=>": "->", "<>": "!=", ":=": "="}
 _TEXT_MATH = re.compile(r"[-+]?\d+(?:\.\d+)?\Z")
 _POWER_UNIT = re.compile(r"(?:[a-z]+\.? ?)?(?:[kcdm]?m|ft|in|yd|mi|s|cm|units?|inches|feet|meters?)\^\{?-?\d\}?\Z")
 _RATE_UNIT = re.compile(r"[A-Za-z]+(?:[/·* ]\(?[A-Za-z]+(?:\^\{?-?\d\}?)?\)?)+\Z")
+_LETTERS = re.compile(r"[A-Z](?:\s*(?:,\s*and|,|and|&)\s*[A-Z])+\Z")
+_NUMBERED = re.compile(r"[A-DF-Za-df-z](\d{1,3})(?![\w.^])")
+_ENDS_UNIT = re.compile(r"\.?\s*(?:\Z|[\d,;]|and\b)")
 CONJUNCTIONS = {"and", "or", "und", "or else"}
 _NAME_TAIL = re.compile(r"\w+", re.A)
 
@@ -160,7 +165,13 @@ def _word(text: str, value: str, start: int, space: bool, tokens: list, python: 
         tokens.append(("op", "or", space, start))
         return start + 2
     if len(value) == 1:
+        numbered = _NUMBERED.match(text, start) if not space or not tokens else None
+        if numbered and not (tokens and not space and text[start - 1].isalnum()):  # x1, as programs name variables
+            tokens.append(("sym", f"{value}_{numbered[1]}", space, start))
+            return numbered.end()
         tokens.append(("sym", value, space, start))
+    elif value in ("min", "sec") and tokens and tokens[-1][0] == "num" and _ENDS_UNIT.match(text, end):  # 1 hr 15 min
+        tokens.append(("word", value, space, start))
     elif value in _CONSTANTS:
         tokens.append(("sym", _CONSTANTS[value], space, start))
     elif value in FUNCTIONS:
@@ -188,6 +199,8 @@ def _word(text: str, value: str, start: int, space: bool, tokens: list, python: 
         return end + 1
     elif value == "EmptySet":
         tokens.append(("op", "empty", space, start))
+    elif value == "to" and tokens and tokens[-1][0] == "num" and text[end:].lstrip()[:1].isdigit():  # "4 to 3"
+        tokens.append(("op", ":", space, start))
     elif value.lower() in ("and", "or"):
         tokens.append(("op", value.lower(), space, start))
     elif python and text[end : end + 1] != "":
@@ -228,8 +241,16 @@ def _command(text: str, name: str, start: int, pos: int, space: bool, tokens: li
         tokens.append(("sym", _GREEK_SAME.get(name, name), space, start))
     elif name == "ell":
         tokens.append(("sym", "l", space, start))
-    elif name in _TEXT or name in _FONT:
+    elif name in _TEXT or name in _FONT or name in _ACCENTS:
         content, pos = _argument(text, pos)
+        if content.strip() in ("i", "j", "k") and name in _VECTORS:
+            tokens.append(("sym", f"vec {content.strip()}", space, start))
+            return pos
+        if name in _ACCENTS and name not in _FONT:
+            if not content.strip().isalnum():
+                raise Unreadable(name)
+            tokens.append(("sym", f"{name} {content.strip()}", space, start))
+            return pos
         _text(content.strip(), name, space, start, tokens)
     elif name == "mathbb" or name == "Bbb":
         content, pos = _argument(text, pos)
@@ -250,15 +271,10 @@ def _command(text: str, name: str, start: int, pos: int, space: bool, tokens: li
         tokens.append(("op", "sqrt", space, start))
     elif name in ("color", "textcolor"):
         _, pos = _argument(text, pos)
-    elif name in _ACCENTS:
-        content, pos = _argument(text, pos)
-        if not content.strip().isalnum():
-            raise Unreadable(name)
-        tokens.append(("sym", f"{name} {content.strip()}", space, start))
     elif name in ("hbar", "nabla", "partial"):
         tokens.append(("sym", name, space, start))
     elif name in ("pmod", "bmod", "mod"):
-        tokens.append(("op", "pmod", space, start))
+        tokens.append(("op", "pmod" if name == "pmod" else "bmod", space, start))
     elif name in ("Re", "Im", "arg", "det"):
         tokens.append(("func", name.lower(), space, start))
     else:
@@ -267,7 +283,17 @@ def _command(text: str, name: str, start: int, pos: int, space: bool, tokens: li
 
 
 def _text(content: str, name: str, space: bool, start: int, tokens: list) -> None:
-    """`\\text{…}` and fonts: a conjunction, a number, a symbol, a function name or words."""
+    """`\\text{…}` and fonts: a conjunction, a number, a symbol, a function name, a unit, letters of options, or words."""
+    if name in _FONT and "/" in content and _RATE_UNIT.match(content) and is_measure(content):
+        tokens.append(("text", content, space, start))
+        return
+    if _LETTERS.match(content):
+        content, name = content.replace("&", ","), "mathrm"
+        tokens.extend(
+            (kind, value, spaced or (i == 0 and space), start)
+            for i, (kind, value, spaced, _) in enumerate(lex(content))
+        )
+        return
     if name in _FONT and ("\\" in content or any(c in content for c in "+-*/=^_")):
         tokens.extend(
             (kind, value, spaced or (i == 0 and space), start)

@@ -1,4 +1,4 @@
-"""Numeric values of trees: complex doubles that stay real while the values are, and the same with 40 digits."""
+"""Numeric values of trees: complex doubles that stay real while the values are, and the same with 60 digits."""
 
 import cmath
 import math
@@ -11,7 +11,7 @@ from caco_recipes.grading.exact import NotExact, NoValue, TooBig, bits, exact, s
 from caco_recipes.grading.syntax import App, Num, Ratio, Sym
 
 MP = mpmath.mp.clone()
-MP.dps = 40
+MP.dps = 60
 
 
 class Doubles:
@@ -54,7 +54,7 @@ class Doubles:
 
 
 class Precise:
-    """The same with 40 digits."""
+    """The same with 60 digits."""
 
     @staticmethod
     def number(value: Fraction):
@@ -145,6 +145,7 @@ def approximate(node, env: dict, field):
             first = first * value
         return first
     if op == "/":
+        _not_noise(values[1], args[1], field)
         return first / values[1]
     if op == "neg":
         return -first
@@ -157,7 +158,9 @@ def approximate(node, env: dict, field):
     if op in _DIRECT:
         return field.call(op, first)
     if op in _RECIPROCAL:
-        return 1 / field.call(_RECIPROCAL[op], first)
+        below = field.call(_RECIPROCAL[op], first)
+        _not_noise(below, None, field)
+        return 1 / below
     if op in _INVERSE:
         return field.call(_INVERSE[op], 1 / first)
     if op in ("ln", "log?"):
@@ -191,17 +194,31 @@ def approximate(node, env: dict, field):
     if op == "binomial":
         n, k = first, values[1]
         return field.gamma(n + 1) / (field.gamma(k + 1) * field.gamma(n - k + 1))
+    if op == "conjugate":
+        return first.conjugate()
     if op == "re":
         return first.real if not field.is_real(first) else first
     if op == "im":
         return first.imag if not field.is_real(first) else field.number(Fraction(0))
     if op in ("erf", "erfc") and field.is_real(first) and field is Doubles:
         return float(getattr(math, op)(first))
-    if op in ("erf", "erfc", "zeta", "conjugate", "arg") and field is Precise:
+    if op in ("erf", "erfc", "zeta", "arg") and field is Precise:
         return getattr(MP, op)(first)
     if op.startswith("call:"):
         return _unknown_function(op, values, field)
     raise NoValue(op)
+
+
+def _not_noise(below, node, field) -> None:
+    """Refuses a denominator that is zero but for the last digits (sin π): what is divided by it is anything."""
+    if abs(below) >= (1e-13 if field is Doubles else 1e-45):
+        return
+    try:
+        if node is not None and exact(node, {}) != 0:
+            return
+    except (NotExact, ZeroDivisionError):
+        pass
+    raise NoValue("a denominator that is nearly zero")
 
 
 def _unknown_function(name: str, values: list, field):
@@ -214,6 +231,8 @@ def _unknown_function(name: str, values: list, field):
 
 def _power(op: str, args: list, env: dict, field):
     base = approximate(args[0], env, field)
+    if base != 0 and isinstance(args[1], Num) and args[1].value < 0:
+        _not_noise(base, args[0], field)
     rational = _small_fraction(args[1])
     if op == "root":
         if rational == 2:

@@ -49,6 +49,8 @@ def parse(text: str, program: bool = False, thousands: bool = True, latex: bool 
     if french and (french[1] == "]" or french[3] == "["):
         text = ("(" if french[1] == "]" else "[") + french[2] + (")" if french[3] == "[" else "]")
     python = program or (not latex and "\\" not in text and _PYTHON.search(text) is not None)
+    if ") | (" in text:  # sympy's Or
+        text = text.replace(") | (", ") or (")
     try:
         return parse_tokens(lex(text, thousands), python)
     except RecursionError:

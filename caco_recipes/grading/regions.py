@@ -55,6 +55,8 @@ def _pieces(node, loose: bool) -> list[Piece] | None:
     ):
         node = node.sides[1]  # "x = [1, 2)", as textbooks have it
     if isinstance(node, Seq):
+        if node.open == "(" and node.items and all(_is_condition(item) for item in node.items):
+            return _combined(node.items)
         if node.open in ("(", "[") and node.close in (")", "]") and len(node.items) == 2:
             low, high = node.items
             mixed = (node.open == "(") != (node.close == ")")
@@ -127,6 +129,16 @@ def _relation(node: Rel) -> list[Piece] | None:
             return [mirrored, piece]
         return [piece] if _is_name(middle) else None
     return None
+
+
+def _is_condition(node) -> bool:
+    """`(x < 3)`, `((0 < x) & (x < 1))` as sympy prints them."""
+    return isinstance(node, Rel) or (
+        isinstance(node, Seq)
+        and node.open == "("
+        and bool(node.items)
+        and all(_is_condition(item) for item in node.items)
+    )
 
 
 def _combined(items: list) -> list[Piece] | None:

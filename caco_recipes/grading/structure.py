@@ -2,15 +2,15 @@
 
 import re
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 
 from caco_recipes.grading import equations
 from caco_recipes.grading.evaluate import constant_value, same_value
 from caco_recipes.grading.exact import NoValue, symbols
-from caco_recipes.grading.forms import has_op, settle
+from caco_recipes.grading.forms import as_one_quantity, has_op, settle
 from caco_recipes.grading.regions import is_infinite, region, same_region
 from caco_recipes.grading.syntax import App, Based, Mat, Num, Quantity, Ratio, Rel, Seq, SetOp, Sym, Text
-from caco_recipes.grading.words import compare_units, plain_words, word_key
+from caco_recipes.grading.words import compare_units, conversion, is_measure, plain_words, split_scale, word_key
 
 MAX_ITEMS = 400
 _OPTION_LEAD = re.compile(r"\A(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*\(?")
@@ -53,7 +53,7 @@ def _same_scalar(a, b, policy: str) -> bool | None:
     a, b = _same_imaginary(a, b)
     if isinstance(a, App) and isinstance(b, App) and a.op == b.op and a.op in ("sum", "prod"):
         if all(same_value(x, y) for x, y in zip(a.args[2:], b.args[2:], strict=True)):
-            return same_value(a.args[0], _rename(b.args[0], b.args[1].name, a.args[1].name)) or same_value(a, b)
+            return same_value(a.args[0], rename(b.args[0], b.args[1].name, a.args[1].name)) or same_value(a, b)
         return same_value(a, b)
     verdict = same_value(a, b)
     if verdict:
@@ -78,7 +78,24 @@ def _same_scalar(a, b, policy: str) -> bool | None:
         return same_value(_common_logs(a), _common_logs(b)) or False
     if isinstance(a, Ratio) and isinstance(b, Ratio):
         return _same_ratio(a, b)
+    if any(isinstance(one, App) and one.op == "pmod" for one in (a, b)):
+        return _same_residue(a, b)
     return verdict
+
+
+def _same_residue(a, b) -> bool | None:
+    """`3 (mod 7)` and `10 (mod 7)` are the same; a bare 3 is the first."""
+    if not (isinstance(a, App) and isinstance(b, App) and a.op == b.op == "pmod"):
+        residue, bare = (a, b) if isinstance(a, App) and a.op == "pmod" else (b, a)
+        return same_value(residue.args[0], bare)
+    if same_value(a.args[1], b.args[1]) is not True:
+        return False
+    if same_value(a.args[0], b.args[0]):
+        return True
+    left, right, modulus = (constant_value(node) for node in (a.args[0], b.args[0], a.args[1]))
+    if left is None or right is None or not modulus:
+        return False
+    return ((left - right) / modulus).denominator == 1
 
 
 def _same_infinite(a, b) -> bool:
@@ -97,11 +114,15 @@ def _same_imaginary(a, b):
     except NoValue:
         return a, b
     if ("I" in left) != ("I" in right):
-        a, b = _rename(a, "I", "i"), _rename(b, "I", "i")
+        a, b = rename(a, "I", "i"), rename(b, "I", "i")
     if ("E" in left) != ("E" in right) and _mentions(a if "E" in right else b, "e"):
-        a, b = _rename(a, "E", "e"), _rename(b, "E", "e")
+        a, b = rename(a, "E", "e"), rename(b, "E", "e")
     if ("j" in left) != ("j" in right) and _mentions(a if "j" in right else b, "i"):
-        a, b = _rename(a, "j", "i"), _rename(b, "j", "i")
+        a, b = rename(a, "j", "i"), rename(b, "j", "i")
+    for one, other in ((left, right), (right, left)):  # 2i + 3j for unit vectors in bold
+        if any(name.startswith("vec ") for name in one) and not any(name.startswith("vec ") for name in other):
+            for name in "ijk":
+                a, b = rename(a, f"vec {name}", name), rename(b, f"vec {name}", name)
     return a, b
 
 
@@ -111,11 +132,11 @@ def _mentions(node, name: str) -> bool:
     return isinstance(node, App) and any(_mentions(arg, name) for arg in node.args)
 
 
-def _rename(node, old: str, new: str):
+def rename(node, old: str, new: str):
     if isinstance(node, Sym):
         return Sym(new) if node.name == old else node
     if isinstance(node, App):
-        return App(node.op, [_rename(arg, old, new) for arg in node.args])
+        return App(node.op, [rename(arg, old, new) for arg in node.args])
     return node
 
 
@@ -143,20 +164,48 @@ def _same_quantity(a, b, policy: str, depth: int) -> bool | None:
     for one, unit in ((a, unit_b), (b, unit_a)):  # 40° isn't 40 points
         if isinstance(one, App) and one.op == "deg" and compare_units("degrees", unit) is None:
             return False
+    for one, unit in ((a, unit_b), (b, unit_a)):  # 5 % isn't $5
+        if isinstance(one, App) and one.op == "pct" and is_measure(unit):
+            return False
+    many_a, unit_a = split_scale(unit_a)
+    many_b, unit_b = split_scale(unit_b)
     factor = compare_units(unit_a, unit_b)
     if factor is None:
         return False
+    if many_a != many_b:
+        scaled = [
+            value if many == 1 else App("*", [value, Num(Fraction(many))])
+            for value, many in ((value_a, many_a), (value_b, many_b))
+        ]
+        if factor == 1.0 and same_value(*scaled):
+            return True
+        if min(many_a, many_b) > 1:
+            return False
+    letter = _letter_unit(value_a, unit_b) if not unit_a else _letter_unit(value_b, unit_a) if not unit_b else None
+    if letter is not None:  # 5 km and 5000 m, where the m was read as a symbol
+        value, other, scale = letter[0], value_b if not unit_a else value_a, letter[1]
+        if same_value(App("*", [value, Num(Fraction(scale).limit_denominator(10**9))]), other):
+            return True
     if factor == 1.0:
         return compare(settle(value_a), settle(value_b), policy, depth + 1)
     scaled = App("*", [value_a, Num(Fraction(factor).limit_denominator(10**9))])
     return same_value(scaled, value_b)
 
 
+def _letter_unit(node, unit: str) -> tuple | None:
+    """(value, factor to `unit`) of a value times a letter that is such a unit (`5000 m`, `0.25 L`)."""
+    below = ""
+    if isinstance(node, App) and node.op == "/" and isinstance(node.args[1], Sym):
+        node, below = node.args[0], "/" + node.args[1].name
+    if not (isinstance(node, App) and node.op == "*" and len(node.args) == 2 and isinstance(node.args[1], Sym)):
+        return None
+    factor = conversion({"Omega": "ohm"}.get(node.args[1].name, node.args[1].name) + below, unit)
+    return None if factor is None else (node.args[0], factor)
+
+
 def _same_ratio(a: Ratio, b: Ratio) -> bool | None:
     if len(a.parts) != len(b.parts):
         return False
-    if _clock(a) and _clock(b):
-        return all(same_value(x, y) for x, y in zip(a.parts, b.parts, strict=True))
     first = same_value(App("*", [a.parts[0], b.parts[1]]), App("*", [a.parts[1], b.parts[0]]))
     rest = [
         same_value(App("*", [x, b.parts[0]]), App("*", [y, a.parts[0]]))
@@ -164,14 +213,6 @@ def _same_ratio(a: Ratio, b: Ratio) -> bool | None:
     ]
     verdicts = [first, *rest]
     return None if None in verdicts else all(verdicts)
-
-
-def _clock(node: Ratio) -> bool:
-    return (
-        all(isinstance(part, Num) and part.value.denominator == 1 for part in node.parts)
-        and node.parts[0].value <= 24
-        and node.parts[1].value < 60
-    )
 
 
 def _same_based(a, b) -> bool | None:
@@ -195,6 +236,8 @@ def _same_text(a, b, policy: str, depth: int) -> bool | None:
     if isinstance(other, Seq):
         if not other.items:
             return key == "no solution"
+        if option_letters(other):
+            return option_letters(other) == option_letters(text)
         if len(other.items) == 1:
             return compare(text, other.items[0], policy, depth + 1)
         if key == "all reals":
@@ -276,12 +319,30 @@ def every(verdicts) -> bool | None:
 def _same_sequence(a, b, policy: str, depth: int) -> bool | None:
     if not (isinstance(a, Seq) and isinstance(b, Seq)):
         seq, other, flipped = (a, b, False) if isinstance(a, Seq) else (b, a, True)
+        letters = option_letters(other)
+        if letters and letters == option_letters(seq):
+            return True
+        if isinstance(other, Ratio) and seq.source and len(other.parts) == len(seq.items):
+            return every(same_value(x, y) for x, y in zip(other.parts, seq.items, strict=True))
+        whole = as_one_quantity(seq)
+        if whole is not None:
+            return (
+                _same_quantity(other, whole, policy, depth) if flipped else _same_quantity(whole, other, policy, depth)
+            )
+        if isinstance(other, App) and _is_point(other, seq):
+            return (
+                compare(other.args[1], seq, policy, depth + 1)
+                if flipped
+                else compare(seq, other.args[1], policy, depth + 1)
+            )
         if len(seq.items) == 1 and not (seq.open in "([" and seq.open and isinstance(seq.items[0], Seq)):
             inner = settle(seq.items[0])
             return compare(other, inner, policy, depth + 1) if flipped else compare(inner, other, policy, depth + 1)
         return False
     if len(a.items) > MAX_ITEMS or len(b.items) > MAX_ITEMS:
         return True if a == b else None
+    if a.open == "[" and not a.source and b.open == "\\{" and len(a.items) == 2 and _could_be_interval(a):
+        return False  # an interval as the gold isn't the set of its ends
     left, right = region(a), region(b)
     if left is not None or right is not None:
         left, right = region(a, True), region(b, True)
@@ -291,9 +352,9 @@ def _same_sequence(a, b, policy: str, depth: int) -> bool | None:
     if records_a is not None or records_b is not None:
         return equations.same_records(a, b, records_a, records_b, policy, depth)
     if len(a.items) != len(b.items):
-        if len(a.items) == 1 and isinstance(a.items[0], Seq):
+        if len(a.items) == 1 and isinstance(a.items[0], Seq) and a.items[0].items:
             return compare(a.items[0], b, policy, depth + 1)
-        if len(b.items) == 1 and isinstance(b.items[0], Seq):
+        if len(b.items) == 1 and isinstance(b.items[0], Seq) and b.items[0].items:
             return compare(a, b.items[0], policy, depth + 1)
         if "\\{" in (a.open, b.open) or (
             a.open == b.open == "" and all(isinstance(x, Seq) for x in [*a.items, *b.items])
@@ -312,7 +373,39 @@ def _same_sequence(a, b, policy: str, depth: int) -> bool | None:
             if not _brackets_agree(a, b):
                 return False
         return every(compare(settle(x), settle(y), policy, depth + 1) for x, y in zip(a.items, b.items, strict=True))
+    if a.open == b.open == "\\{" and len(a.items) > 1 and _sets_within(a) != _sets_within(b):
+        return False  # {{1}, {2}} isn't {1, 2}
     return unordered(a.items, b.items, policy, depth)
+
+
+def _sets_within(node: Seq) -> int:
+    return sum(isinstance(item, Seq) and item.open == "\\{" for item in node.items)
+
+
+def option_letters(node) -> str:
+    """`ABD`, or `A, B, D`: the letters of several options in order; nothing for anything else."""
+    if isinstance(node, Seq):
+        letters = "".join(item.name if isinstance(item, Sym) else "?" for item in node.items)
+    elif isinstance(node, App) and node.op == "*":
+        letters = "".join(arg.name if isinstance(arg, Sym) else "?" for arg in node.args)
+    else:
+        letters = node.text if isinstance(node, Text) else ""
+    ordered = len(letters) > 1 and all("A" <= x < y <= "F" for x, y in pairwise(letters))
+    return letters if ordered else ""
+
+
+def _is_point(node: App, other: Seq) -> bool:
+    """`P(2, 3)`: a point with its name, against a pair."""
+    if node.op != "*" or len(node.args) != 2 or other.open != "(":
+        return False
+    name, pair = node.args
+    return (
+        isinstance(name, Sym)
+        and name.name[0].isupper()
+        and isinstance(pair, Seq)
+        and pair.open == "("
+        and len(pair.items) > 1
+    )
 
 
 def _brackets_agree(a: Seq, b: Seq) -> bool:

@@ -1,12 +1,9 @@
-"""Words in answers: numbers spelled out, Booleans and other synonyms, units and the names of what was counted."""
+"""Words in answers: Booleans and other synonyms, units and the names of what was counted."""
 
 import re
 from functools import lru_cache
 
-_ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-         "eighteen nineteen").split()  # fmt: skip
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_NUMBERS = {word: value for value, word in enumerate(_ONES)} | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
+from caco_recipes.grading.spelled import SCALES
 
 _SAME = {
     "true": "true", "yes": "true", "correct": "true", "right": "true", "t": "t",
@@ -41,7 +38,7 @@ for _dimension, _table in {
              "ton tons": 907184.74, "tonne tonnes": 1e6},
     "volume": {"l liter liters litre litres": 1, "ml milliliter milliliters millilitre millilitres": 0.001, "gal gallon gallons": 3.785411784,
                "qt quart quarts": 0.946352946, "pt pint pints": 0.473176473, "cup cups": 0.2365882365},
-    "money": {"dollar dollars usd bucks": 1, "cent cents": 0.01},
+    "money": {"dollar dollars usd bucks": 1, "cent cents": 0.01}, "euros": {"euro euros eur": 1}, "yens": {"yen": 1}, "rupees": {"rupee rupees rs": 1},
     "angle": {"degree degrees deg": 1},
 
     "energy": {"j joule joules": 1, "kj kilojoule kilojoules": 1000, "ev": 1.602176634e-19},
@@ -57,8 +54,19 @@ _GENERIC = {"unit", "units", "sq", "square", "cubic", "squared", "cubed", "of", 
 _SHORT_UNITS = {"cm", "mm", "km", "kg", "mg", "ml", "mL", "ft", "in", "hr", "hrs", "lb", "lbs", "oz", "mi", "yd", "Hz", "eV", "MeV", "TeV", "GeV",
                 "kW", "kJ", "mph", "sec", "min", "mins", "pm", "am", "cc", "sq", "mol", "atm", "kPa", "Pa", "kHz", "MHz", "rad", "nm", "ms", "dm",
                 "deg", "gal", "yr", "yrs", "L", "kN", "mW", "cal", "ohm", "ohms", "rpm", "dB", "K"}  # fmt: skip
-_SPEEDS = {"mph": "mi/h", "kph": "km/h", "kmh": "km/h", "kmph": "km/h"}
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(?:([ap])\.?\s?m\.?)?\Z", re.I)
+_SPEEDS = {
+    "ms^-1": "m/s",
+    "ms^-2": "m/s^2",
+    "kmh^-1": "km/h",
+    "mph": "mi/h",
+    "kph": "km/h",
+    "kmh": "km/h",
+    "kmph": "km/h",
+}
+_TALK = re.compile(r"\b(?:is|isn't|not|was|were|are|wrong|incorrect|doesn't|does|don't|but|if|when|more|less|fewer|plus|minus|wait|least|most|than"
+                   r"|because|since|or|works?|cannot|can't|no|maybe|unless|except)\b", re.I)  # fmt: skip
+_ONE_UNIT = re.compile(r"([a-z]+)\.?\s*(?:\^\s*(-?\d))?")
+_BETWEEN_UNITS = re.compile(r"(?<=[a-z0-9.])\s*[*·]\s*|(?<=[a-z0-9])\s+(?=[a-z])")
 _PERCENT = {"percent", "percentage", "percents", "pct", "per cent", "percentage points"}
 _SPACE = re.compile(r"[\s~]+")
 _PUNCT = re.compile(r"[^\w\s+\-*/=<>%.]|(?<!\d)\.|\.(?!\d)")
@@ -67,33 +75,14 @@ _UNIT_WORD = re.compile(r"[A-Za-z]+")
 _ARTICLES = re.compile(r"\b(?:the|a|an|is|are|it|its|answer|therefore|so|thus)\b")
 
 
-def number_word(text: str) -> int | None:
-    """`seven` → 7, `forty-two` → 42; None if the words aren't a number below 100 (or `hundred`, `thousand`)."""
-    word = text.strip().lower()
-    if word in _NUMBERS:
-        return _NUMBERS[word]
-    tens, dash, ones = word.replace(" ", "-").partition("-")
-    if dash and tens in _TENS and ones in _NUMBERS and 0 < _NUMBERS[ones] < 10:
-        return _NUMBERS[tens] + _NUMBERS[ones]
-    return None
-
-
 def is_unit(word: str) -> bool:
     """Whether a bare word of two letters or more is a unit."""
     return word in _SHORT_UNITS or (len(word) >= 2 and word.lower() in _UNITS)
 
 
-def clock(text: str) -> tuple[int, bool, bool] | None:
-    """A clock time: (seconds since midnight as written, has a.m. or p.m., is p.m.)."""
-    match = _CLOCK.match(re.sub(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}", r"\1", text).strip())
-    if match is None:
-        return None
-    hours, minutes, seconds, half = int(match[1]), int(match[2]), int(match[3] or 0), (match[4] or "").lower()
-    if hours > 24 or minutes > 59 or seconds > 59 or (half and not 1 <= hours <= 12):
-        return None
-    if half:
-        hours = hours % 12 + (12 if half == "p" else 0)
-    return hours * 3600 + minutes * 60 + seconds, bool(half), half == "p"
+def says_only_what(unit: str) -> bool:
+    """Whether words behind a value only name what it counts or measures, and don't talk about it ("is wrong", "or fewer")."""
+    return not _TALK.search(unit)
 
 
 def is_percent(unit: str) -> bool:
@@ -154,16 +143,35 @@ def _dimension(unit: str) -> tuple[tuple, float] | None:
     text = text.replace(" per ", "/").replace(" squared", "^2").replace(" cubed", "^3")
     factor, key = 1.0, {}
     for i, part in enumerate(text.split("/")):
-        match = re.fullmatch(r"([a-z]+)\.?\s*(?:\^\s*(-?\d))?", part.strip())
-        if match is None or match.group(1) not in _UNITS:
-            return None
-        dimension, scale = _UNITS[match.group(1)]
-        exponent = int(match.group(2) or 1) * (power if i == 0 else 1) * (1 if i == 0 else -1)
-        factor *= scale**exponent
-        key[dimension] = key.get(dimension, 0) + exponent
+        for name in _BETWEEN_UNITS.split(part.strip(" ()")):
+            match = _ONE_UNIT.fullmatch(name)
+            if match is None or match.group(1) not in _UNITS:
+                return None
+            dimension, scale = _UNITS[match.group(1)]
+            exponent = int(match.group(2) or 1) * (power if i == 0 else 1) * (1 if i == 0 else -1)
+            factor *= scale**exponent
+            key[dimension] = key.get(dimension, 0) + exponent
     if key.get("length") == 3 and len(key) == 1:  # litres are cubic decimetres
         return (("volume", 1),), factor * 1000
     return tuple(sorted(key.items())), factor
+
+
+def split_scale(unit: str) -> tuple[int, str]:
+    """`million dollars` → (1000000, `dollars`)."""
+    first, _, rest = unit.strip().partition(" ")
+    scale = SCALES.get(first.lower())
+    return (1, unit) if scale is None else (scale, rest.strip())
+
+
+def is_measure(unit: str) -> bool:
+    """Whether a text is a measured unit, with its powers and divisions (`m/s^2`)."""
+    return _dimension(unit) is not None
+
+
+def conversion(left: str, right: str) -> float | None:
+    """Factor that takes a value in `left` to `right` where both are measured units of one dimension; None otherwise."""
+    a, b = _dimension(left), _dimension(right)
+    return a[1] / b[1] if a and b and a[0] == b[0] else None
 
 
 def compare_units(left: str, right: str) -> float | None:
