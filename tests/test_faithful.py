@@ -91,7 +91,7 @@ def blind_run(folder, text, problem=PROBLEM, answer="24.0", code=CODE, **keys):
         "metamorphic": {"reruns": 0},
         "faithful": {"blind": True, "engine": "recorded"} | keys,
     }
-    run = run_stages(folder, stages, [recording("blind_program", problem, text)] if text else [])
+    run = run_stages(folder, stages, [recording("blind_program", problem if text else "another one", text)])
     (row,) = kept(run, "faithful") or dropped(run, "faithful")
     return row, json.loads(row["faithfulness"]).get("blind", {})
 

@@ -127,7 +127,7 @@ def test_a_model_tells_it_in_other_words(made, tmp_path):
 
 
 def test_an_engine_that_fails_rejects_nothing(tmp_path):
-    run = run_stages(tmp_path, recipe(tmp_path, rewrite=True, engine="recorded"), [])
+    run = run_stages(tmp_path, recipe(tmp_path, rewrite=True, engine="recorded"), [recording("solve", "x", "y")])
     lost = dropped(run, "variants")
     assert lost and {row["verdict"] for row in lost} == {"undecided"}
     assert all(row["reason"].startswith("infrastructure:") for row in lost)

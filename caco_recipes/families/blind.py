@@ -74,7 +74,9 @@ def compare(rows: list[dict[str, Any]], config: Any, session: Any, pool: Any) ->
         results = iter(pool.run([code for code, _ in programs if code]))
         for place, request, (code, fault) in zip(waiting, requests, programs, strict=True):
             result = next(results) if code else None
-            found = Comparison(fault=fault) if result is None else _compare(rows[place], code, result, config, pool)
+            found = (
+                Comparison(fault=fault) if result is None else compare_program(rows[place], code, result, config, pool)
+            )
             found.request_key = session.request_key(request)
             if attempt == 0 or _says_more(found, made[place]):
                 made[place] = found
@@ -86,7 +88,8 @@ def _says_more(new: Comparison, old: Comparison) -> bool:
     return rank[new.verdict] > rank[old.verdict] or (bool(old.fault) and not new.fault)
 
 
-def _compare(row: dict[str, Any], code: str, result: Any, config: Any, pool: Any) -> Comparison:
+def compare_program(row: dict[str, Any], code: str, result: Any, config: Any, pool: Any) -> Comparison:
+    """One program, with its execution's result, against a row (`input`, `output`, `output_text`, `variants`)."""
     if result.status == "infrastructure":
         return Comparison(fault=result.reason)
     if not result.ok or result.output is None:

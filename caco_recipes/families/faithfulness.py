@@ -140,26 +140,13 @@ class Reading:
                 if right:
                     self._derived.add(left / right)
                     self._derived |= {left * (1 - right / 100), left * (1 + right / 100), left * right / 100}
+            factors = [2, 3, 4]
+            if re.search(r"hour|minute|second|day|week|month|year|annual|compound|dozen|feet|inch", self.lower):
+                factors += [7, 12, 24, 52, 60, 365, 400, 1200, 36500]
             for number in numbers:
-                self._derived |= {number + 1, number - 1, 2 * number, number / 2, number * number, number + 2}
-                self._derived |= {
-                    1 - number,
-                    100 - number,
-                    number / 100,
-                    number * 100,
-                    1 + number,
-                    number * 12,
-                    number * 7,
-                }
-                self._derived |= {
-                    number / 12,
-                    number * 60,
-                    number / 60,
-                    number * 10,
-                    number / 10,
-                    number * 3,
-                    number * 4,
-                }
+                self._derived |= {number + 1, number - 1, number + 2, number * number, number * 100, number / 100}
+                self._derived |= {1 - number, 1 + number, 100 - number}
+                self._derived |= {number * factor for factor in factors} | {number / factor for factor in factors}
         return (
             value in self._derived
             or -value in self._derived
