@@ -43,6 +43,7 @@ STAGES = {
     "imported": "caco_recipes.imported",
     "unify": "caco_recipes.unify",
     "execute": "caco_recipes.execute",
+    "program_keys": "caco_recipes.program_keys",
     "dedup": "caco_recipes.dedup",
     "decontaminate": "caco_recipes.decontaminate",
     "metamorphic": "caco_recipes.metamorphic",
