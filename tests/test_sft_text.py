@@ -189,11 +189,15 @@ def prepared(tmp_path: Path, rows: list[dict], **keys):
     return tokens.prepare(recipe, tokenizer), tokenizer, model
 
 
-def test_packing_keeps_every_row_whole_and_apart(tmp_path):
+@pytest.mark.parametrize("attention", ["sdpa", "packed_sdpa", "eager"])
+def test_packing_keeps_every_row_whole_and_apart(tmp_path, attention):
     import torch
     from transformers import AutoModelForCausalLM
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+    from caco_recipes.training import packed_attention
+
+    packed_attention.register()
     rows = [
         {"instruction": f"Add {n} and {n * 7}", "output": "It is " + "so " * (n % 9) + str(n * 8)} for n in range(40)
     ]
@@ -210,7 +214,7 @@ def test_packing_keeps_every_row_whole_and_apart(tmp_path):
             start += length
     assert found == singles
 
-    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation=attention, dtype=torch.float32)
     collate = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id, padding_free=True)
     example = max(packed.train, key=lambda pack: len(pack["seq_lengths"]))
     together = collate([example])

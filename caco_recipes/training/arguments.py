@@ -4,6 +4,7 @@ from typing import Any
 
 from caco_recipes.recipe import RecipeError
 from caco_recipes.training.config import SFTRecipe
+from caco_recipes.training.packed_attention import NAME as PACKED
 
 
 def build_arguments(recipe: SFTRecipe, on_any_machine: bool = False) -> Any:
@@ -16,8 +17,11 @@ def build_arguments(recipe: SFTRecipe, on_any_machine: bool = False) -> Any:
         keys |= {"use_cpu": True, "tf32": None}
     model = recipe.model
     weights = {"dtype": model.get("dtype", "float32"), "revision": model.get("model_revision", "main")}
-    if model.get("attn_implementation"):
-        weights["attn_implementation"] = model["attn_implementation"]
+    attention = model.get("attn_implementation")
+    if keys.get("packing") and attention in (None, "sdpa") and (keys.get("use_cpu") or not torch.cuda.is_available()):
+        attention = PACKED  # the same numbers for less work (packed_attention.py)
+    if attention:
+        weights["attn_implementation"] = attention
     keys["model_init_kwargs"] = weights | (keys.get("model_init_kwargs") or {})
     keys["dataset_kwargs"] = {"skip_prepare_dataset": True}  # tokens.py did it, token-exact and cached
     if keys.get("padding_free") and not keys.get("packing"):

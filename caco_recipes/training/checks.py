@@ -8,7 +8,13 @@ from caco_recipes.recipe import RecipeError
 from caco_recipes.training.config import SFTRecipe
 
 FLASH = ("flash_attention_2", "flash_attention_3")
-PACKABLE = ("sdpa", "eager", "flex_attention", *FLASH)  # they keep packed rows apart by their position ids
+PACKABLE = (
+    "sdpa",
+    "packed_sdpa",
+    "eager",
+    "flex_attention",
+    *FLASH,
+)  # they keep packed rows apart by their position ids
 TRACKERS = {"trackio": "trackio", "wandb": "wandb", "tensorboard": "tensorboard"}
 
 
@@ -28,6 +34,8 @@ def check_recipe(recipe: SFTRecipe, device_needed: bool = True) -> None:
         refuse(f"max_length is {max_length}: a row needs at least a prompt token and the end token")
     if packing and max_length is None:
         refuse("packing needs max_length: it is the length of a pack")
+    if model.get("attn_implementation") == "packed_sdpa" and not (packing or keys.get("padding_free")):
+        refuse("attn_implementation: packed_sdpa is for packing: true or padding_free: true; use sdpa")
     if packing and keys.get("packing_strategy", "bfd") == "wrapped":
         refuse("packing_strategy: wrapped cuts rows anywhere and lets them see each other; use bfd")
     if config.dataset_streaming and keys.get("max_steps", -1) <= 0:

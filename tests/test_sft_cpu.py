@@ -1,0 +1,114 @@
+"""What makes training fast on a CPU gives the same numbers: attention row by row, and our own head."""
+
+import pytest
+import torch
+from training_models import save_model
+
+from caco_recipes.training import cpu_head, packed_attention
+
+LENGTHS = [3, 1, 40, 17]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("model"))
+
+
+def load(folder, attention="sdpa", dtype=torch.float32):
+    from transformers import AutoModelForCausalLM
+    from trl.trainer.utils import add_fused_lm_head
+
+    packed_attention.register()
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation=attention, dtype=dtype).train()
+    add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+    return model
+
+
+def batch() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 300, (1, sum(LENGTHS)), generator=generator)
+    positions = torch.cat([torch.arange(length) for length in LENGTHS])[None]
+    borders = torch.tensor([0, *torch.tensor(LENGTHS).cumsum(0)], dtype=torch.int32)
+    labels = ids.masked_fill((positions == 0) | (torch.rand(ids.shape, generator=generator) < 0.3), -100)
+    return {"input_ids": ids, "position_ids": positions, "labels": labels, "cu_seq_lens_q": borders}
+
+
+def step(model, inputs, scale=1.0):
+    """(outputs, gradients by name) of one forward and backward pass."""
+    model.zero_grad()
+    outputs = model(**inputs, fused_lm_head=True)
+    (-outputs.log_probs.sum() * scale).backward()
+    return outputs, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "short", "tolerance"),
+    [(torch.float32, 512, 1e-4), (torch.bfloat16, 512, 0.05), (torch.bfloat16, 10, 0.05)],
+)
+def test_rows_of_a_pack_attend_to_themselves_forwards_and_backwards(folder, monkeypatch, dtype, short, tolerance):
+    monkeypatch.setattr(packed_attention, "SHORT", short)
+    masked, mask_gradients = step(load(folder, "sdpa", dtype), batch())
+    packed, pack_gradients = step(load(folder, "packed_sdpa", dtype), batch())
+    torch.testing.assert_close(packed.log_probs, masked.log_probs, atol=tolerance, rtol=tolerance)
+    for name, gradient in mask_gradients.items():
+        difference = (pack_gradients[name] - gradient).float().norm() / gradient.float().norm()
+        assert difference < (1e-5 if dtype == torch.float32 else 0.05), name
+
+
+def test_packed_attention_leaves_padded_batches_and_special_models_to_transformers(folder):
+    ids = batch()["input_ids"].reshape(1, -1)[:, :20].repeat(2, 1)
+    padded = {"input_ids": ids, "attention_mask": torch.tensor([[1] * 20, [1] * 12 + [0] * 8])}
+    expected, found = (load(folder, name)(**padded).logits for name in ("sdpa", "packed_sdpa"))
+    torch.testing.assert_close(found, expected)
+    query = torch.ones(1, 2, 4, 8)
+    with pytest.raises(ValueError, match="softcap"):
+        packed_attention.packed_sdpa(
+            torch.nn.Module(), query, query, query, None, cu_seq_lens_q=torch.tensor([0, 4]), softcap=3.0
+        )
+
+
+def test_the_head_gives_trls_loss_gradients_and_metrics(folder, monkeypatch):
+    monkeypatch.setattr(cpu_head, "ROWS", 7)
+    inputs = batch()
+    theirs, their_gradients = step(load(folder), inputs, scale=0.1)
+    model = load(folder)
+    assert cpu_head.use(model)
+    ours, our_gradients = step(model, inputs, scale=0.1)
+    for name in ("loss", "log_probs", "label_mask", "is_top1"):
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours.entropy, theirs.entropy.detach(), atol=1e-4, rtol=1e-4)
+    for name, gradient in their_gradients.items():
+        torch.testing.assert_close(our_gradients[name], gradient, atol=1e-5, rtol=1e-4)
+
+
+def test_the_head_takes_a_batch_without_labels_and_generation_as_it_was(folder):
+    model = load(folder)
+    cpu_head.use(model)
+    inputs = batch()
+    outputs, gradients = step(model, inputs | {"labels": torch.full_like(inputs["labels"], -100)})
+    assert outputs.loss == 0 and all(not gradient.any() for gradient in gradients.values())
+    plain = load(folder)
+    ids = inputs["input_ids"][:, :5]
+    torch.testing.assert_close(model(ids).logits, plain(ids).logits)
+    generated = [m.eval().generate(ids, max_new_tokens=3, do_sample=False) for m in (model, plain)]
+    assert torch.equal(*generated)
+
+
+def test_the_head_is_not_used_where_a_model_changes_its_logits(folder):
+    model = load(folder)
+    model.config.final_logit_softcapping = 30.0
+    assert not cpu_head.use(model)
+
+
+def test_mixed_precision_keeps_float32_gradients(folder):
+    model = load(folder)
+    cpu_head.use(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = model(**batch(), fused_lm_head=True)
+    outputs.loss.backward()
+    full, gradients = step(load(folder), batch(), scale=1 / int((batch()["labels"][:, 1:] != -100).sum()))
+    assert outputs.loss.item() == pytest.approx(full.loss.item(), abs=0.02)
+    gradient = model.get_output_embeddings().weight.grad
+    assert gradient.dtype == torch.float32
+    expected = gradients["lm_head.weight"]
+    assert (gradient - expected).norm() / expected.norm() < 0.03
