@@ -2,7 +2,8 @@
 
 In:  rows with a problem and its program (`LHL3341/Caco-1.3M`, our own published datasets, a run's step folder), and a
      model: a reasoner (`reward: answer`) or one that writes programs (`reward: program`).
-Out: `output_dir` with the model, tokenizer and chat template, `reward.png`, `recipe.yaml`, `checkpoint-N/`.
+Out: `output_dir` with the model, tokenizer and chat template, `README.md` (model card), `recipe.yaml`, `reward.png`,
+     `training_summary.json` and `checkpoint-N/`.
 Paper: section 5 (future work); rewards.py and environment.py say what is rewarded.
 
     accelerate launch --config_file accelerate_configs/zero2.yaml -m caco_recipes.grpo \\
@@ -12,67 +13,66 @@ Paper: section 5 (future work); rewards.py and environment.py say what is reward
 the last whole checkpoint. Exit code 2: the recipe or its data can't be used.
 """
 
+import dataclasses
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from caco_recipes.training import launch
 
 if TYPE_CHECKING:
     from caco_recipes.training.grpo_config import GRPORecipe
 
 
 def main(arguments: list[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded; sft.py says why
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0
-    from caco_recipes.recipe import RecipeError
-    from caco_recipes.sft import split_arguments
-
-    try:
-        path, dry_run, overrides = split_arguments(arguments)
-        return run(path, overrides, dry_run)
-    except RecipeError as error:
-        if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-            print(f"error: {error}", file=sys.stderr)
-        return 2
+    return launch.start(arguments, __doc__, run)
 
 
 def run(path: str, overrides: list[str], dry_run: bool) -> int:
     """Trains (or shows) one recipe. Raises `RecipeError` before a model is loaded if anything is wrong with it."""
-    from caco_recipes.training import checkpoints, checks, grpo_rows
+    from caco_recipes.training import checkpoints, checks, grpo_rows, resume, summary
+    from caco_recipes.training.arguments import build_grpo_arguments
     from caco_recipes.training.grpo_config import read_grpo_recipe
     from caco_recipes.training.text_format import INSTRUCTION
 
     # 1. The recipe, the tokenizer, the rows.
     recipe = read_grpo_recipe(path, overrides)
+    checks.check_trainer(recipe, device_needed=not dry_run)
     _, tokenizer = checks.load_config_and_tokenizer(recipe)
     # Chat turns rendered by our template: the paper's text, and no BOS that a plain prompt would get.
     tokenizer.chat_template = INSTRUCTION.chat_template
     rows, counts = grpo_rows.make(recipe, tokenizer)
     main_rank = int(os.environ.get("RANK", 0)) == 0
     if main_rank:
-        print(", ".join(f"{count:,} {what}" for what, count in counts.items()), flush=True)
+        print(", ".join(f"{count:,} {what}" for what, count in counts["outcomes"].items()), flush=True)
     if dry_run:
-        build_arguments(recipe, on_any_machine=True)
+        build_grpo_arguments(recipe, on_any_machine=True)
         if main_rank:
             show(rows, tokenizer)
         return 0
 
-    # 2. The model and the trainer.
-    trainer = build_trainer(recipe, rows, tokenizer)
-    checkpoint, skipped = checkpoints.last_good(recipe.training["output_dir"]) if recipe.data.resume else (None, [])
-    for message in skipped if main_rank else []:
-        print(message, flush=True)
-    if not (checkpoint and checkpoints.is_finished(checkpoint)):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        trainer.save_model()
-        trainer.save_state()
-    elif main_rank:
-        checkpoints.copy_model(checkpoint, Path(recipe.training["output_dir"]))
+    # 2. Where to go on from. A run that has no step left only needs its model put in place.
+    content_key = grpo_rows.content_key(rows, tokenizer)
+    checkpoint = resume.find_checkpoint(recipe, content_key)
+    if checkpoint and checkpoints.is_finished(checkpoint):
+        return resume.finish(recipe, counts, checkpoint)
+
+    # 3. The model and the trainer.
+    trainer = build_trainer(recipe, rows, counts, content_key, tokenizer)
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    # 4. What stays.
+    trainer.save_model()
+    trainer.save_state()
+    trainer.create_model_card()
+    if trainer.is_world_process_zero():
+        facts = summary.of(dataclasses.asdict(trainer.state), counts)
+        facts |= {"world_size": trainer.args.world_size, "seconds": round(time.monotonic() - started, 1)}
+        summary.write(Path(trainer.args.output_dir), facts)
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
     return 0
@@ -84,58 +84,37 @@ def show(rows: list[dict[str, Any]], tokenizer: Any) -> None:
         print(tokenizer.apply_chat_template(row["prompt"], tokenize=False, add_generation_prompt=True))
 
 
-def build_arguments(recipe: "GRPORecipe", on_any_machine: bool = False) -> Any:
-    """The trainer's `GRPOConfig`. Raises `RecipeError` with the library's reason if this machine can't run it."""
-    import torch
-    from trl import GRPOConfig
-
-    from caco_recipes.recipe import RecipeError
-
-    keys = dict(recipe.training)
-    model = recipe.model
-    if on_any_machine and not torch.cuda.is_available():
-        keys |= {"use_cpu": True}
-    weights = {"dtype": model.get("dtype", "float32"), "revision": model.get("model_revision", "main")}
-    if model.get("attn_implementation"):
-        weights["attn_implementation"] = model["attn_implementation"]
-    keys["model_init_kwargs"] = weights | (keys.get("model_init_kwargs") or {})
-    if recipe.data.curriculum:
-        keys["shuffle_dataset"] = False  # the order is the curriculum
-    try:
-        return GRPOConfig(**keys)
-    except (ValueError, RuntimeError, ImportError) as error:
-        raise RecipeError(f"{recipe.path}: {str(error).strip()}") from None
-
-
-def build_trainer(recipe: "GRPORecipe", rows: list[dict[str, Any]], tokenizer: Any) -> Any:
-    import yaml
+def build_trainer(
+    recipe: "GRPORecipe", rows: list[dict[str, Any]], counts: dict[str, Any], content_key: str, tokenizer: Any
+) -> Any:
     from datasets import Dataset
     from transformers import PrinterCallback, ProgressCallback
-    from trl import GRPOTrainer, ModelConfig, get_peft_config
+    from trl import ModelConfig, get_peft_config
 
     from caco_recipes import rewards
+    from caco_recipes.training import card, data, same_run, summary
+    from caco_recipes.training.arguments import build_grpo_arguments
+    from caco_recipes.training.grpo_trainer import CacoGRPOTrainer
     from caco_recipes.training.progress import Bar
     from caco_recipes.training.reward_progress import ShowReward
 
-    trainer = GRPOTrainer(
+    identity = data.identity(recipe.data)
+    trainer = CacoGRPOTrainer(
         model=recipe.model["model_name_or_path"],
-        args=build_arguments(recipe),
+        args=build_grpo_arguments(recipe),
         reward_funcs=[rewards.answer_reward if recipe.data.reward == "answer" else rewards.program_reward],
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=get_peft_config(ModelConfig(**recipe.model)),
         callbacks=[ShowReward()],
+        card_text=lambda state: card.render(recipe, counts, summary.of(dataclasses.asdict(state), counts), identity),
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     if sys.stderr.isatty():
         trainer.add_callback(Bar())
     if trainer.is_world_process_zero():
-        folder = Path(recipe.training["output_dir"])
-        folder.mkdir(parents=True, exist_ok=True)
-        ours = {key: value for key, value in vars(recipe.data).items() if value not in (None, [], {})}
-        text = yaml.safe_dump({**ours, **recipe.model, **recipe.training}, sort_keys=False, allow_unicode=True)
-        (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+        same_run.write(recipe, content_key)
     return trainer
 
 

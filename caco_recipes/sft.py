@@ -21,53 +21,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caco_recipes.training import launch
+
 if TYPE_CHECKING:
     from caco_recipes.training.config import SFTRecipe
     from caco_recipes.training.tokens import Tokens
 
 
 def main(arguments: list[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Before torch is loaded: threads that wait asleep. Spinning ones take three times the CPU on a busy machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0
-    from caco_recipes.recipe import RecipeError
-
-    try:
-        path, dry_run, overrides = split_arguments(arguments)
-        return run(path, overrides, dry_run)
-    except RecipeError as error:
-        if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-            print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
-def split_arguments(arguments: list[str]) -> tuple[str, bool, list[str]]:
-    """(recipe, dry run?, overrides). Raises `RecipeError` without `--config`."""
-    from caco_recipes.recipe import RecipeError
-
-    path, dry_run, rest = None, False, []
-    words = iter(arguments)
-    for word in words:
-        if word == "--config":
-            path = next(words, None)
-        elif word.startswith("--config="):
-            path = word.partition("=")[2]
-        elif word == "--dry-run":
-            dry_run = True
-        else:
-            rest.append(word)
-    if not path:
-        raise RecipeError("--config RECIPE.yaml is missing")
-    return path, dry_run, rest
+    return launch.start(arguments, __doc__, run)
 
 
 def run(path: str, overrides: list[str], dry_run: bool) -> int:
     """Trains (or shows) one recipe. Raises `RecipeError` before a model is loaded if anything is wrong with it."""
-    from caco_recipes.training import checkpoints, checks, preview, summary, tokens
+    from caco_recipes.training import checkpoints, checks, preview, resume, summary, tokens
     from caco_recipes.training.arguments import build_arguments
     from caco_recipes.training.config import read_recipe
 
@@ -86,9 +53,9 @@ def run(path: str, overrides: list[str], dry_run: bool) -> int:
         return 0
 
     # 3. Where to go on from. A run that has no step left only needs its model put in place.
-    checkpoint = find_checkpoint(recipe, prepared)
+    checkpoint = resume.find_checkpoint(recipe, prepared.key)
     if checkpoint and checkpoints.is_finished(checkpoint):
-        return finish(recipe, prepared, checkpoint)
+        return resume.finish(recipe, prepared.counts, checkpoint)
 
     # 4. The model and the trainer.
     trainer = build_trainer(recipe, prepared, tokenizer)
@@ -105,40 +72,6 @@ def run(path: str, overrides: list[str], dry_run: bool) -> int:
         summary.write(Path(trainer.args.output_dir), facts)
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
-    return 0
-
-
-def find_checkpoint(recipe: "SFTRecipe", prepared: "Tokens") -> Path | None:
-    """The last whole checkpoint of the same run, or None. Raises `RecipeError` if `output_dir` holds another run's."""
-    from caco_recipes.training import checkpoints, same_run
-
-    output_dir = Path(recipe.training["output_dir"])
-    main_rank = int(os.environ.get("RANK", 0)) == 0
-    if not recipe.data.resume:
-        if main_rank:
-            checkpoints.set_aside(output_dir)
-        return None
-    checkpoint, skipped = checkpoints.last_good(output_dir)
-    if main_rank:
-        for message in skipped:
-            print(message, flush=True)
-    if checkpoint is None:
-        return None
-    same_run.check(recipe, prepared.key)
-    if main_rank:
-        print(f"resuming from {checkpoint}", flush=True)
-    return checkpoint
-
-
-def finish(recipe: "SFTRecipe", prepared: "Tokens", checkpoint: Path) -> int:
-    from caco_recipes.training import checkpoints, summary
-
-    output_dir = Path(recipe.training["output_dir"])
-    if int(os.environ.get("RANK", 0)) == 0 and not (output_dir / "training_summary.json").exists():
-        checkpoints.copy_model(checkpoint, output_dir)
-        summary.write(output_dir, summary.of(checkpoints.state_of(checkpoint), prepared.counts))
-    if int(os.environ.get("RANK", 0)) == 0:
-        print(f"this run is finished; the model is in {output_dir}")
     return 0
 
 

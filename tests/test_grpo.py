@@ -56,7 +56,16 @@ def test_recipes(path, small, capsys):
     batch = keys["per_device_train_batch_size"] * keys["gradient_accumulation_steps"] * config["num_processes"]
     assert f"global batch {batch} completions" in first and batch % keys["num_generations"] == 0
     words = ["--config", str(path), "--dry-run", "--model_name_or_path", str(small / "model"), "--use_vllm", "false"]
-    words += ["--dataset_name", "none", "--dataset_path", str(small / "rows.jsonl"), "--dataset_rows", "2"]
+    words += [
+        "--max_completion_length",
+        "512",
+        "--dataset_name",
+        "none",
+        "--dataset_path",
+        str(small / "rows.jsonl"),
+        "--dataset_rows",
+        "2",
+    ]
     assert grpo.main(words) == 0, capsys.readouterr().err
     assert "### Response:" in capsys.readouterr().out
 

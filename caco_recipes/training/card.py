@@ -1,6 +1,7 @@
 """The model card: what the model is, what made it, and how it did. Written by us at every save, never by TRL."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,36 @@ import yaml
 
 from caco_recipes import __version__
 from caco_recipes.training import summary, text_format
-from caco_recipes.training.config import SFTRecipe
+from caco_recipes.training.config import TrainingRecipe
+from caco_recipes.training.grpo_config import GRPORecipe
+from caco_recipes.training.same_run import without_places
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "cards" / "model.md"
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "deepspeed")
 # Keys that name places of the machine; a card shows the rest of the recipe.
 LOCAL_KEYS = ("token_cache", "evaluation_results", "output_dir", "run_name")
+
+LEARNT = "the loss is on the last field and the end token only"
+REWARDED = {
+    "answer": "the model writes what follows the prompt, and is rewarded when its boxed answer equals the executed output",
+    "program": "the model writes a program after the prompt, and is rewarded when it agrees with the reference on the "
+    "original and on mutated inputs",
+}
+
+
+class WritesCard:
+    """A trainer whose every save, checkpoint and push writes `card_text(state)` as the README (mixed in before TRL's)."""
+
+    def __init__(self, *args: Any, card_text: Callable[[Any], str], **keywords: Any) -> None:
+        self._card_text = card_text
+        super().__init__(*args, **keywords)
+
+    def create_model_card(self, *args: Any, **keywords: Any) -> None:
+        # TRL calls this at every checkpoint and push, with a text that names neither recipe nor data.
+        if self.is_world_process_zero():
+            folder = Path(self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            write(folder / "README.md", self._card_text(self.state))
 
 
 def versions() -> dict[str, str]:
@@ -29,12 +54,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def render(recipe: SFTRecipe, counts: dict[str, Any], facts: dict[str, Any], data_identity: list[dict]) -> str:
+def render(recipe: TrainingRecipe, counts: dict[str, Any], facts: dict[str, Any], data_identity: list[dict]) -> str:
     """The card's text: YAML header for the Hub, then what `cards/model.md` says.
 
     Args:
-        recipe: the run's recipe.
-        counts: `Tokens.counts`.
+        recipe: the run's recipe, SFT or GRPO.
+        counts: `Tokens.counts`, or GRPO's `rows` and `outcomes`.
         facts: `summary.of` so far.
         data_identity: `data.identity`: names and revisions, or file hashes.
     """
@@ -42,22 +67,31 @@ def render(recipe: SFTRecipe, counts: dict[str, Any], facts: dict[str, Any], dat
 
     model = recipe.model["model_name_or_path"]
     on_hub = not Path(model).exists()
+    adapter = bool(recipe.model.get("use_peft"))
+    reinforced = isinstance(recipe, GRPORecipe)
+    format_ = text_format.INSTRUCTION if reinforced else text_format.FORMATS[recipe.data.text_format]
+    programs = recipe.data.reward == "program" if reinforced else recipe.data.text_format == "codegen"
     header: dict[str, Any] = {
-        "library_name": "transformers",
+        "library_name": "peft" if adapter else "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["caco", "sft", "code-cot" if recipe.data.text_format == "codegen" else "math"],
+        "tags": ["caco", "grpo" if reinforced else "sft", "code-cot" if programs else "math"],
     }
+    if adapter:
+        header["tags"].append("lora")
     if on_hub:
         header["base_model"] = model
     datasets = [source["name"] for source in data_identity if source.get("name")]
     if datasets:
         header["datasets"] = datasets
-    shown = {key: _shown(value) for key, value in recipe.resolved.items() if key not in LOCAL_KEYS}
+    shown = {key: value for key, value in without_places(recipe.resolved).items() if key not in LOCAL_KEYS}
     base = f"[{model}](https://huggingface.co/{model})" if on_hub else f"`{Path(model).name}` (a local folder)"
     body = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=(recipe.training.get("hub_model_id") or Path(recipe.training["output_dir"]).name).split("/")[-1],
+        how="Reinforced" if reinforced else "Fine-tuned",
         base=f"{base}, revision `{recipe.model.get('model_revision', 'main')}`" if on_hub else base,
-        text=_fenced(_example_text(recipe)),
+        kind=_adapter_text(recipe.model) if adapter else "",
+        text_rule=REWARDED[recipe.data.reward] if reinforced else LEARNT,
+        text=_fenced(f"{format_.prompt}{{{format_.completion}}}{format_.end_token or '<eos>'}"),
         data=_data_lines(data_identity),
         counts=_count_lines(counts),
         summary=summary.table(facts),
@@ -102,18 +136,12 @@ def write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _shown(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_shown(item) for item in value]
-    if isinstance(value, str) and value.startswith(("/", "~")):
-        return Path(value).name  # an absolute path says nothing to a reader elsewhere
-    return value
-
-
-def _example_text(recipe: SFTRecipe) -> str:
-    format_ = text_format.FORMATS[recipe.data.text_format]
-    end = format_.end_token or "<eos>"
-    return f"{format_.prompt}{{{format_.completion}}}{end}"
+def _adapter_text(model: dict[str, Any]) -> str:
+    rank, alpha = model.get("lora_r", 16), model.get("lora_alpha", 32)
+    return (
+        f"**A LoRA adapter (rank {rank}, alpha {alpha}), not a whole model**: the base model is needed beside it. "
+        "`peft.AutoPeftModelForCausalLM.from_pretrained` loads both; `merge_and_unload()` makes them one.\n\n"
+    )
 
 
 def _fenced(text: str) -> str:
@@ -135,6 +163,10 @@ def _data_lines(identity: list[dict]) -> str:
 def _count_lines(counts: dict[str, Any]) -> str:
     if counts["rows"] is None:
         lines = ["read as a stream"]
+    elif "tokens" not in counts:
+        return "\n".join(
+            f"- {count:,} {what}" for what, count in {"rows": counts["rows"], **counts["outcomes"]}.items()
+        )
     else:
         lines = [
             f"{counts['rows']:,} rows, {counts['tokens']:,} tokens, {counts['loss_tokens']:,} of them in the loss"

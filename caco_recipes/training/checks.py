@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from caco_recipes.recipe import RecipeError
-from caco_recipes.training.config import SFTRecipe
+from caco_recipes.training import data
+from caco_recipes.training.config import SFTRecipe, TrainingRecipe
 
 FLASH = ("flash_attention_2", "flash_attention_3")
 PACKABLE = (
@@ -47,6 +48,16 @@ def check_recipe(recipe: SFTRecipe, device_needed: bool = True) -> None:
         refuse("eval_strategy needs eval_rows: how many rows to hold out")
     if config.eval_rows and not evaluates:
         refuse("eval_rows needs eval_strategy: 'steps' or 'epoch'")
+    check_trainer(recipe, device_needed)
+
+
+def check_trainer(recipe: TrainingRecipe, device_needed: bool = True) -> None:
+    """What holds for SFT and GRPO alike: batch sizes, the Hub, this machine. Raises `RecipeError`."""
+    keys, model = recipe.training, recipe.model
+
+    def refuse(message: str) -> None:
+        raise RecipeError(f"{recipe.path}: {message}")
+
     if (model.get("load_in_8bit") or model.get("load_in_4bit")) and not model.get("use_peft"):
         refuse("load_in_8bit and load_in_4bit need use_peft: true; quantised weights can't be trained themselves")
     for key in ("per_device_train_batch_size", "gradient_accumulation_steps"):
@@ -89,14 +100,17 @@ def _check_machine(keys: dict[str, Any], model: dict[str, Any], refuse: Any) -> 
             refuse("push_to_hub: no Hub token on this machine; run `hf auth login` or set HF_TOKEN")
 
 
-def load_config_and_tokenizer(recipe: SFTRecipe) -> tuple[Any, Any]:
+def load_config_and_tokenizer(recipe: TrainingRecipe) -> tuple[Any, Any]:
     """The model's configuration and tokenizer (no weights), checked against the recipe. Raises `RecipeError`."""
     from transformers import AutoConfig, AutoTokenizer
 
     name, revision = recipe.model["model_name_or_path"], recipe.model.get("model_revision", "main")
     looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists()
     if looks_local and not (Path(name) / "config.json").is_file():
-        raise RecipeError(f"{recipe.path}: model_name_or_path: {name} is no model folder (it has no config.json)")
+        raise RecipeError(
+            f"{recipe.path}: model_name_or_path: {name} is no model folder (it has no config.json)"
+            f"{data.made_by_a_run(name)}"
+        )
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
@@ -110,12 +124,17 @@ def load_config_and_tokenizer(recipe: SFTRecipe) -> tuple[Any, Any]:
     return config, tokenizer
 
 
-def _check_model(recipe: SFTRecipe, config: Any, tokenizer: Any) -> None:
-    max_length = recipe.training.get("max_length", 1024)
+def _check_model(recipe: TrainingRecipe, config: Any, tokenizer: Any) -> None:
+    reinforced = not isinstance(recipe, SFTRecipe)
+    if reinforced:
+        length_key = "max_prompt_tokens + max_completion_length"
+        max_length = recipe.data.max_prompt_tokens + (recipe.training.get("max_completion_length") or 0)
+    else:
+        length_key, max_length = "max_length", recipe.training.get("max_length", 1024)
     context = getattr(config, "max_position_embeddings", None)
     if max_length is not None and context is not None and max_length > context:
         raise RecipeError(
-            f"{recipe.path}: max_length: {max_length} is beyond the model's {context} positions; lower max_length"
+            f"{recipe.path}: {length_key}: {max_length} is beyond the model's {context} positions; lower it"
         )
     if len(tokenizer) > config.vocab_size:
         raise RecipeError(

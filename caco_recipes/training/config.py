@@ -1,4 +1,4 @@
-"""An SFT recipe as typed values: our own keys, TRL's `SFTConfig` and `ModelConfig`, checked before anything is loaded.
+"""A training recipe as typed values: our own keys, TRL's arguments and `ModelConfig`, checked before anything is loaded.
 
 TRL's own parser takes YAML values as they come (`dtype: bf16`, `per_device_train_batch_size: 2.5` and a misspelt choice
 all pass it). Here every key is looked up, every value is checked against its annotation and its choices, and the
@@ -57,43 +57,32 @@ class Source:
 
 
 @dataclass(kw_only=True)
-class DataConfig:
-    """The recipe's own keys: the text, the rows, and how the run goes on."""
+class RowKeys:
+    """Keys of every training recipe: where its rows come from, and how the run goes on."""
 
-    text_format: Literal["codegen", "instruction"] = option("Which of the paper's two texts (text_format.py).")
     dataset_name: str | None = option("Dataset on the Hub, such as LHL3341/Caco-1.3M.")
     dataset_revision: str | None = option("Commit, tag or branch of it; give a commit to pin the data.")
     dataset_config: str | None = option("Configuration of the Hub dataset.")
     dataset_split: str = option("Split.", "train")
     dataset_path: list[str] = option("Local files (.parquet, .jsonl), a folder, or a step folder of a run.", [])
-    dataset_mixture: list[Source] = option("Several sources, instead of dataset_name or dataset_path.", [])
     columns: dict[str, str] = option("Field of the text -> column of the data, where the names differ.", {})
     dataset_rows: int | None = option("Train on this many rows, drawn by content and seed (data.py); all by default.")
     dataset_seed: int = option("Seed of every draw and shuffle of rows before training.", 42)
-    dataset_streaming: bool = option(
-        "Read rows as training goes, for data larger than the disk; needs max_steps.", False
-    )
-    shuffle_buffer: int = option("Rows held to shuffle a stream.", 10_000)
-    overlong: Literal["truncate", "drop"] = option("Rows over max_length: cut (the paper) or leave out.", "truncate")
-    loss_on_prompt: bool = option("Put the prompt into the loss; the paper doesn't.", False)
-    eval_rows: int = option("Rows held out, by content and seed, for the evaluation loss.", 0)
-    token_cache: str | None = option("Folder of tokenised data; by default `caco` in the Hugging Face cache.")
     resume: bool = option("Go on from the last good checkpoint in output_dir; false starts anew.", True)
     evaluation_results: list[str] = option("Result files of `caco evaluate` for the model card's table.", [])
 
+    dataset_mixture = ()
+    dataset_streaming = False
+
     def __post_init__(self) -> None:
-        if self.text_format is None:
-            raise ValueError("the key 'text_format' is missing: codegen or instruction")
-        given = [bool(self.dataset_name), bool(self.dataset_path), bool(self.dataset_mixture)]
-        if sum(given) != 1:
-            raise ValueError("give exactly one of dataset_name (Hub), dataset_path (local) and dataset_mixture")
+        places = {"dataset_name (Hub)": self.dataset_name, "dataset_path (local)": self.dataset_path}
+        if "dataset_mixture" in self.__dataclass_fields__:
+            places["dataset_mixture"] = self.dataset_mixture
+        if sum(map(bool, places.values())) != 1:
+            *first, last = places
+            raise ValueError(f"give exactly one of {', '.join(first)} and {last}")
         if self.dataset_rows is not None and self.dataset_rows < 1:
             raise ValueError(f"dataset_rows is {self.dataset_rows}: at least 1")
-        if self.eval_rows < 0:
-            raise ValueError(f"eval_rows is {self.eval_rows}: it can't be negative")
-        weights = [source.weight for source in self.dataset_mixture]
-        if any(weights) and not all(weights):
-            raise ValueError("dataset_mixture: give every source a weight, or none of them")
 
     @property
     def sources(self) -> list[Source]:
@@ -111,25 +100,57 @@ class DataConfig:
 
 
 @dataclass(kw_only=True)
-class SFTRecipe:
+class DataConfig(RowKeys):
+    """Our own keys of an SFT recipe: the text and the rows."""
+
+    text_format: Literal["codegen", "instruction"] = option("Which of the paper's two texts (text_format.py).")
+    dataset_mixture: list[Source] = option("Several sources, instead of dataset_name or dataset_path.", [])
+    dataset_streaming: bool = option(
+        "Read rows as training goes, for data larger than the disk; needs max_steps.", False
+    )
+    shuffle_buffer: int = option("Rows held to shuffle a stream.", 10_000)
+    overlong: Literal["truncate", "drop"] = option("Rows over max_length: cut (the paper) or leave out.", "truncate")
+    loss_on_prompt: bool = option("Put the prompt into the loss; the paper doesn't.", False)
+    eval_rows: int = option("Rows held out, by content and seed, for the evaluation loss.", 0)
+    token_cache: str | None = option("Folder of tokenised data; by default `caco` in the Hugging Face cache.")
+
+    def __post_init__(self) -> None:
+        if self.text_format is None:
+            raise ValueError("the key 'text_format' is missing: codegen or instruction")
+        super().__post_init__()
+        if self.eval_rows < 0:
+            raise ValueError(f"eval_rows is {self.eval_rows}: it can't be negative")
+        weights = [source.weight for source in self.dataset_mixture]
+        if any(weights) and not all(weights):
+            raise ValueError("dataset_mixture: give every source a weight, or none of them")
+
+
+@dataclass(kw_only=True)
+class TrainingRecipe:
     """A checked recipe: our keys as a dataclass, the trainer's and the model's as plain converted values.
 
-    `training` and `model` become `SFTConfig` and `ModelConfig` later: making an `SFTConfig` starts the process group,
+    `training` and `model` become the trainer's arguments and `ModelConfig` later: making those starts the process group,
     and rows are tokenised before that, so that no collective can time out meanwhile.
     """
 
     path: str
-    data: DataConfig
+    data: Any
     training: dict[str, Any]
     model: dict[str, Any]
 
     @property
     def resolved(self) -> dict[str, Any]:
         """Every key that was set, flat, as it can be written to a recipe again."""
-        ours = {
-            key: value for key, value in dataclasses.asdict(self.data).items() if value != _default_of(DataConfig, key)
-        }
+        cls = type(self.data)
+        ours = {key: value for key, value in dataclasses.asdict(self.data).items() if value != _default_of(cls, key)}
         return {**ours, **self.model, **self.training}
+
+
+@dataclass(kw_only=True)
+class SFTRecipe(TrainingRecipe):
+    """An SFT recipe: `training` are keys of `SFTConfig`."""
+
+    data: DataConfig
 
 
 # Keys of SFTConfig that would do nothing here, and what does the job.
@@ -165,16 +186,27 @@ RENAMED = {
 
 
 def read_recipe(path: str | Path, overrides: list[str]) -> SFTRecipe:
-    """The recipe in `path` with `--key value` overrides on top.
+    """The SFT recipe in `path` with `--key value` overrides on top.
 
     Raises `RecipeError` for anything that is not valid, before any model or dataset is touched.
     """
-    from trl import ModelConfig, SFTConfig
+    from trl import SFTConfig
+
+    return SFTRecipe(**read_parts(path, overrides, DataConfig, SFTConfig, NO_EFFECT))
+
+
+def read_parts(
+    path: str | Path, overrides: list[str], data_class: type, arguments_class: type, no_effect: dict[str, str]
+) -> dict[str, Any]:
+    """The fields of a `TrainingRecipe`: our keys as `data_class`, the trainer's as those of `arguments_class`."""
+    from trl import ModelConfig
 
     ours, training, model = split_keys(
-        apply_overrides(load_yaml(path), parse_overrides(overrides)), (DataConfig, SFTConfig, ModelConfig), str(path)
+        apply_overrides(load_yaml(path), parse_overrides(overrides)),
+        (data_class, arguments_class, ModelConfig),
+        str(path),
     )
-    for key, instead in NO_EFFECT.items():
+    for key, instead in no_effect.items():
         if key in training:
             raise RecipeError(f"{path}: {key!r} has no effect here: {instead}")
     for key in ("dataset_path", "evaluation_results"):
@@ -183,12 +215,17 @@ def read_recipe(path: str | Path, overrides: list[str]) -> SFTRecipe:
     for source in ours.get("dataset_mixture") or []:
         if isinstance(source, dict) and type(source.get("path")) is str:
             source["path"] = [source["path"]]
-    training = convert_fields(SFTConfig, training, str(path))
+    training = convert_fields(arguments_class, training, str(path))
     model = convert_fields(ModelConfig, model, str(path))
     for key, holder in (("model_name_or_path", model), ("output_dir", training)):
         if not holder.get(key):
             raise RecipeError(f"{path}: the key {key!r} is missing")
-    return SFTRecipe(path=str(path), data=load_dataclass(DataConfig, ours, str(path)), training=training, model=model)
+    return {
+        "path": str(path),
+        "data": load_dataclass(data_class, ours, str(path)),
+        "training": training,
+        "model": model,
+    }
 
 
 def split_keys(mapping: dict[str, Any], classes: tuple[type, ...], where: str) -> list[dict[str, Any]]:

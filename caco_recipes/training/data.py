@@ -43,8 +43,19 @@ def local_files(paths: list[str]) -> list[Path]:
                 raise RecipeError(f"dataset_path: {text}: expected a .parquet or .jsonl file")
             files.append(path)
         else:
-            raise RecipeError(f"dataset_path: {text} does not exist (paths are relative to the working directory)")
+            raise RecipeError(
+                f"dataset_path: {text} does not exist (paths are relative to the working directory){made_by_a_run(text)}"
+            )
     return files
+
+
+def made_by_a_run(place: str) -> str:
+    """What to run first, for a missing `runs/NAME/STEP…`; empty for any other place."""
+    parts = Path(place).parts
+    if len(parts) < 3 or "runs" not in parts[:-2]:
+        return ""
+    name, step = parts[parts.index("runs") + 1 : parts.index("runs") + 3]
+    return f"; it is made by the step {step} of a run: caco run recipes/{name} first"
 
 
 def identity(config: DataConfig) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Problems as GRPO rows: chat prompts with what the rewards need beside them."""
 
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -7,24 +8,34 @@ from typing import Any
 
 from caco_recipes import environment, prompts
 from caco_recipes.recipe import RecipeError
-from caco_recipes.training import data
+from caco_recipes.training import data, tokens
 from caco_recipes.training.grpo_config import GRPORecipe
 
+MEASURE = "measure it first (the difficulty stage writes it, docs/training.md), or leave the band out"
 
-def make(recipe: GRPORecipe, tokenizer: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """(rows, counts by what became of them). Raises `RecipeError` when no row is left.
+
+def make(recipe: GRPORecipe, tokenizer: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """(rows, counts): `rows` and `outcomes` (what became of families and problems).
+
+    Raises `RecipeError` when no row is left, and for a pass-rate band on data whose difficulty nobody measured.
 
     A row has `prompt` (chat turns), and `answer`, `output` (tagged JSON), `code`, `input` as far as the reward uses them.
     """
     config = recipe.data
     counts: Counter[str] = Counter()
     families = []
-    for family in data.load_rows(config, config.fields):
+    for family in _families(config):
         rate = family.get("pass_rate")
+        if config.banded and rate is None:
+            counts["without a measured pass rate, kept"] += 1
         if environment.in_band(None if rate is None else float(rate), config.pass_rate_low, config.pass_rate_high):
             families.append(family)
         else:
             counts["outside the pass-rate band"] += 1
+    if config.banded and families and counts["without a measured pass rate, kept"] == len(families):
+        raise RecipeError(
+            f"{recipe.path}: pass_rate_low and pass_rate_high: no row has a measured pass_rate; {MEASURE}"
+        )
     made = []
     for row in _rows(config, families):
         turns = [{"role": "user", "content": row.pop("text")}]
@@ -35,12 +46,28 @@ def make(recipe: GRPORecipe, tokenizer: Any) -> tuple[list[dict[str, Any]], dict
         made.append({"prompt": turns, **row})
     if not made:
         raise RecipeError(f"{recipe.path}: no row is left to train on: {dict(counts)}")
-    counts["rows"] = len(made)
     if config.curriculum:
         made = environment.curriculum(made, config.dataset_seed, config.curriculum)
     else:
         random.Random(config.dataset_seed).shuffle(made)
-    return made, dict(counts)
+    return made, {"rows": len(made), "outcomes": {"rows": len(made), **counts}}
+
+
+def _families(config: Any) -> Any:
+    try:
+        return data.load_rows(config, config.fields)
+    except RecipeError as error:
+        if config.banded and "'pass_rate'" in str(error):
+            raise RecipeError(
+                f"pass_rate_low and pass_rate_high need the column pass_rate: {error}; {MEASURE}"
+            ) from None
+        raise
+
+
+def content_key(rows: list[dict[str, Any]], tokenizer: Any) -> str:
+    """First 32 hex digits of the hash over the rows and the tokenizer."""
+    facts = data.canonical([rows, tokens.tokenizer_hash(tokenizer)])
+    return hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _rows(config: Any, families: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -6,20 +6,30 @@ from typing import Any
 
 
 def of(state: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
-    """The figures of a trainer's state (as in `trainer_state.json`) and of `Tokens.counts`.
+    """The figures of a trainer's state (as in `trainer_state.json`) and of `Tokens.counts` or GRPO's counts.
 
-    Returns steps, epochs, the first and the last logged loss (nats per token), real tokens seen, rows by outcome.
+    Returns steps, epochs, real tokens seen, rows by outcome, and the first and the last logged loss (nats per token), or
+    for GRPO the mean reward of the first and of the last ten logs.
     """
-    losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+    history = state["log_history"]
+    rewards = [entry["reward"] for entry in history if entry.get("reward") is not None]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    if any("reward" in entry for entry in history):
+        course = {"first_reward": _mean(rewards[:10]), "last_reward": _mean(rewards[-10:])}
+    else:
+        course = {"first_loss": _mean(losses[:1]), "last_loss": _mean(losses[-1:])}
     return {
         "steps": state["global_step"],
         "epochs": round(state["epoch"] or 0, 3),
-        "first_loss": round(losses[0], 6) if losses else None,
-        "last_loss": round(losses[-1], 6) if losses else None,
-        "tokens_seen": int(max((entry.get("num_tokens", 0) for entry in state["log_history"]), default=0)),
+        **course,
+        "tokens_seen": int(max((entry.get("num_tokens", 0) for entry in history), default=0)),
         "rows": counts["rows"],
         "rows_by_outcome": dict(counts["outcomes"]),
     }
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 6) if values else None
 
 
 def table(facts: dict[str, Any]) -> str:

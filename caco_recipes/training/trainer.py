@@ -1,7 +1,5 @@
 """TRL's `SFTTrainer` with two changes: the model card in the output folder is ours, and so is the head on a CPU."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from trl import SFTTrainer
@@ -9,19 +7,10 @@ from trl import SFTTrainer
 from caco_recipes.training import card, cpu_head, packed_attention
 
 
-class CacoSFTTrainer(SFTTrainer):
-    """`SFTTrainer` whose every save, checkpoint and push writes `card_text()` as the README."""
+class CacoSFTTrainer(card.WritesCard, SFTTrainer):
+    """`SFTTrainer` with our card; on a CPU with the head of cpu_head.py, where the model allows it."""
 
-    def __init__(self, *args: Any, card_text: Callable[[Any], str], **keywords: Any) -> None:
-        self._card_text = card_text
+    def __init__(self, *args: Any, **keywords: Any) -> None:
         packed_attention.register()
         super().__init__(*args, **keywords)
-        model = self.model
-        cpu_head.use(model.get_base_model() if hasattr(model, "get_base_model") else model)
-
-    def create_model_card(self, *args: Any, **keywords: Any) -> None:
-        # TRL calls this at every checkpoint and push, with a text that names neither recipe nor data.
-        if self.is_world_process_zero():
-            folder = Path(self.args.output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            card.write(folder / "README.md", self._card_text(self.state))
+        cpu_head.use(self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model)
