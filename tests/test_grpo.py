@@ -103,14 +103,63 @@ def test_rows(small, capsys):
     assert "no row is left" in capsys.readouterr().err
 
 
+def refused(small, capsys, *overrides) -> str:
+    assert grpo.main(["--config", str(small / "grpo.yaml"), "--dry-run", *overrides]) == 2
+    return capsys.readouterr().err
+
+
+def test_a_band_needs_a_measured_pass_rate(small, tmp_path, capsys):
+    # Without a band nobody asks for the column; with one it must be there and hold something.
+    no_rates = ["--columns", "{problem: instruction}"]
+    assert "8 rows" in shown(small, capsys, *no_rates)
+    message = refused(small, capsys, *no_rates, "--pass_rate_high", "0.9")
+    assert "need the column pass_rate" in message and "difficulty stage" in message
+    rows = [json.loads(line) for line in (small / "rows.jsonl").read_text().splitlines()]
+    rows[0]["rate"] = None
+    (tmp_path / "one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = shown(small, capsys, "--dataset_path", str(tmp_path / "one.jsonl"), "--pass_rate_high", "0.9")
+    assert "1 without a measured pass rate, kept" in text and "1 outside the pass-rate band" in text
+    (tmp_path / "none.jsonl").write_text("".join(json.dumps(row | {"rate": None}) + "\n" for row in rows))
+    message = refused(small, capsys, "--dataset_path", str(tmp_path / "none.jsonl"), "--pass_rate_low", "0.1")
+    assert "no row has a measured pass_rate" in message
+
+
+def test_what_to_run_first(small, capsys, monkeypatch, tmp_path):
+    quickstart = str(ROOT / "recipes" / "quickstart" / "grpo.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert grpo.main(["--config", quickstart, "--dry-run"]) == 2
+    assert "made by the step reasoner of a run: caco run recipes/quickstart first" in capsys.readouterr().err
+    assert grpo.main(["--config", quickstart, "--dry-run", "--model_name_or_path", str(small / "model")]) == 2
+    assert "made by the step publish of a run: caco run recipes/quickstart first" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("reward", ["answer", "program"])
-def test_it_trains(small, tmp_path, reward):
-    words = ["--config", str(small / "grpo.yaml"), "--reward", reward, "--output_dir", str(tmp_path / "out")]
+def test_it_trains(small, tmp_path, capsys, reward):
+    out = tmp_path / "out"
+    words = ["--config", str(small / "grpo.yaml"), "--reward", reward, "--output_dir", str(out), "--save_steps", "1"]
     assert grpo.main(words) == 0
-    history = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"]
+    history = json.loads((out / "trainer_state.json").read_text())["log_history"]
     # A random model answers nothing right, and that is what the grader and the sandbox say of it.
     assert {entry["reward"] for entry in history if "reward" in entry} <= {0.0, None}
-    assert (tmp_path / "out" / "model.safetensors").is_file() and (tmp_path / "out" / "recipe.yaml").is_file()
+    assert (out / "model.safetensors").is_file()
+    summary = json.loads((out / "training_summary.json").read_text())
+    assert summary["steps"] == 2 and summary["rows"] == 8 and summary["first_reward"] in (0.0, None)
+    card = (out / "README.md").read_text()
+    header = yaml.safe_load(card.split("---")[1])
+    assert "grpo" in header["tags"] and ("code-cot" in header["tags"]) == (reward == "program")
+    assert "is rewarded when" in card and "rows.jsonl" in card and "- 8 rows" in card and "None" not in card
+    assert str(tmp_path) not in card and str(small) not in card + (out / "recipe.yaml").read_text()
+    if reward == "program":
+        return
+    # Another recipe doesn't go on here; the same one goes on from its last whole checkpoint.
+    capsys.readouterr()
+    assert grpo.main([*words, "--learning_rate", "1e-3", "--variants", "2"]) == 2
+    assert "holds checkpoints of another run; different: learning_rate, variants" in capsys.readouterr().err
+    (out / "checkpoint-2" / "optimizer.pt").unlink()
+    assert grpo.main(words) == 0
+    text = capsys.readouterr().out
+    assert "checkpoint-2 is skipped" in text and "resuming from" in text and "checkpoint-1" in text
+    assert grpo.main(words) == 0 and "this run is finished" in capsys.readouterr().out
 
 
 @pytest.mark.slow

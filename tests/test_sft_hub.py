@@ -79,6 +79,9 @@ def test_dataset_by_revision_and_pushes(tmp_path: Path, root: Path):
         # The pinned revision was read and is named, not the newer one; no path of this machine, nothing of TRL's card.
         assert "tester/rows" in card and first in card and second not in card
         assert str(tmp_path) not in card and "generated from" not in card
+        for name in ("recipe.yaml", "config.json", "tokenizer_config.json", "training_summary.json"):
+            if name in files:
+                assert str(tmp_path) not in hub.blob(files[name]["key"]).read_text(), name
         # One commit makes the repository; a checkpoint at steps 2 and 4 and the end follow.
         assert len(repository["commits"]) >= 3, "checkpoints did not go to the Hub as they came"
     finally:
