@@ -54,6 +54,7 @@ STAGES = {
     "variants": "caco_recipes.variants",
     "solve": "caco_recipes.solve",
     "verify": "caco_recipes.verify",
+    "domains": "caco_recipes.domains",
     "compose": "caco_recipes.compose",
     "difficulty": "caco_recipes.difficulty",
     "publish": "caco_recipes.publish",
