@@ -25,7 +25,7 @@ DRAWS = 8_000
 INTERVAL = (2.5, 97.5)
 SETS = ("dedup", "decontaminate")  # stages whose share falls as the set grows
 # Tokens of a training row where nobody has counted (those that `caco plan` takes for SFT recipes).
-TRAINING_TOKENS = {"instruction": 500, "codegen": 250}
+TRAINING_TOKENS = {"instruction": 500, "codegen": 250, "codegen_domain": 256}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Out: `code` (the completion as it is, or the program in it for models that write
     caco run recipes/quickstart --stages sample
 """
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -45,6 +46,11 @@ class Config(ModelConfig):
     source: str = option("What the programs' source column says.", "CodeGen sample")
     licence: str = option("What the programs' licence column says.", "")
     domain: str = option("What the programs' domain column says.", "")
+    condition_on: Literal["none", "domain"] = option(
+        "domain: each sample starts behind its domain, as CodeGen was trained with condition_on; the paper doesn't.",
+        "none",
+    )
+    domains: dict[str, float] = option("condition_on: domain -> its share of the samples.", default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,6 +59,25 @@ class Config(ModelConfig):
             raise ValueError("num_programs must be at least 1, first_index at least 0")
         if self.temperature == 0 and self.num_programs > 1:
             raise ValueError("temperature 0 gives the same program num_programs times: sample with a temperature")
+        if (self.condition_on == "domain") != bool(self.domains):
+            raise ValueError("domains: name domains and their shares with condition_on: domain, and only there")
+        if any(share < 0 for share in self.domains.values()) or (self.domains and not sum(self.domains.values()) > 0):
+            raise ValueError("domains: shares are not negative, and one of them is above 0")
+        if self.domains and self.domain:
+            raise ValueError("domain: with condition_on, every program has the domain that it was asked for")
+
+
+def domain_of(config: Config, seed: int, index: int) -> str:
+    """The domain that a sample is asked for: by run seed and index, whatever else is sampled."""
+    if not config.domains:
+        return config.domain
+    names, shares = zip(*sorted(config.domains.items()), strict=True)
+    return random.Random(f"{seed}:domain:{index}").choices(names, shares)[0]
+
+
+def prefix_of(config: Config, domain: str) -> str:
+    """The text that a sample starts from."""
+    return config.prefix + (f"# domain: {domain}\n" if config.condition_on == "domain" else "")
 
 
 def rows(config: Config, context: Any) -> Iterator[dict[str, Any]]:
@@ -63,15 +88,16 @@ def rows(config: Config, context: Any) -> Iterator[dict[str, Any]]:
 
 def preview(config: Config, context: Any) -> str:
     """The text that every sample starts from."""
-    return config.prefix
+    return prefix_of(config, domain_of(config, context.recipe.seed, config.first_index))
 
 
 def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[str, list]:
     """Samples one program per row."""
     session = resources.session
+    domains = [domain_of(config, resources.seed, index) for index in batch["sample_index"]]
     requests = [
-        Request(prompt=config.prefix, sampling=config.sampling(), sample_index=index, stage="sample")
-        for index in batch["sample_index"]
+        Request(prompt=prefix_of(config, domain), sampling=config.sampling(), sample_index=index, stage="sample")
+        for index, domain in zip(batch["sample_index"], domains, strict=True)
     ]
     made = []
     for request, completion in zip(requests, session.complete(requests), strict=True):
@@ -89,7 +115,7 @@ def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[st
             version=VERSION,
             model=session.identity,
             request_key=session.request_key(request),
-            prefix_sha256=identity.sha256_text(config.prefix),
+            prefix_sha256=identity.sha256_text(request.prompt),
             sample_index=request.sample_index,
         )
         made.append((row_id, code, verdict, reason, lineage))
@@ -105,5 +131,5 @@ def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[st
         "code": codes,
         "source": [config.source] * count,
         "licence": [config.licence] * count,
-        "domain": [config.domain] * count,
+        "domain": domains,
     }

@@ -73,3 +73,32 @@ def test_greedy_sampling_of_many_is_refused():
         Config(engine="x", temperature=0, num_programs=2)
     with pytest.raises(ValueError, match="name the engine"):
         Config()
+
+
+def test_samples_by_domain_start_behind_it_and_say_which(tmp_path, engine):
+    keys = {"condition_on": "domain", "domains": {"math": 3.0, "logic": 1.0, "code": 0.0}}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = all_rows(sample(tmp_path / "a", engine, num_programs=12, **keys))
+    domains = [first[index]["domain"] for index in range(12)]
+    assert set(domains) == {"math", "logic"} and domains.count("math") > domains.count("logic")
+    later = all_rows(sample(tmp_path / "b", engine, num_programs=3, first_index=4, **keys))
+    assert all(later[index]["domain"] == first[index]["domain"] for index in later)
+    for row in first.values():
+        # The very text that CodeGen learnt behind.
+        prompt = FORMATS["codegen_domain"].render_prompt({"domain": row["domain"], "code": ""})
+        assert identity.receipts(row["lineage"])[-1]["prefix_sha256"] == identity.sha256_text(prompt)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"condition_on": "domain"}, "name domains and their shares"),
+        ({"domains": {"math": 1.0}}, "only there"),
+        ({"condition_on": "domain", "domains": {"math": 0.0}}, "above 0"),
+        ({"condition_on": "domain", "domains": {"math": 1.0}, "domain": "math"}, "asked for"),
+    ],
+)
+def test_domains_that_make_no_sense(keys, message):
+    with pytest.raises(ValueError, match=message):
+        Config(engine="x", **keys)

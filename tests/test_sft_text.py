@@ -246,3 +246,29 @@ def test_tokens_are_made_once_and_follow_their_content(tmp_path):
 
 def test_outcomes_have_a_meaning():
     assert set(text_format.MEANING) == set(text_format.OUTCOMES)
+
+
+def test_codegen_by_domain_ids_mask_and_template():
+    from caco_recipes.training.text_format import CODEGEN_DOMAIN
+
+    tokenizer = qwen_style()
+    got = encode(CODEGEN_DOMAIN, batch(domain="logic", code=CODE), tokenizer, 2048)
+    prompt = CODEGEN_PROMPT + "# domain: logic\n"
+    assert tokenizer.decode(got["input_ids"][0]) == prompt + CODE + "<|im_end|>"
+    assert tokenizer.decode([label for label in got["labels"][0] if label != IGNORED]) == CODE + "<|im_end|>"
+    assert got["input_ids"][0][: len(backend_ids(tokenizer, prompt))] == backend_ids(tokenizer, prompt)
+    # A row without a domain would teach the unconditional text by accident: it is left out and counted.
+    assert encode(CODEGEN_DOMAIN, batch(domain="", code=CODE), tokenizer, 2048)["outcome"] == ["empty"]
+    tokenizer.chat_template = CODEGEN_DOMAIN.chat_template
+    begun = [{"role": "user", "content": "# domain: logic\n"}]
+    assert tokenizer.apply_chat_template(begun, tokenize=False, add_generation_prompt=True) == prompt
+
+
+def test_condition_on_is_codegens_key():
+    from caco_recipes.training.config import DataConfig
+
+    assert DataConfig(text_format="codegen", dataset_path=["x"]).text_format == "codegen"
+    config = DataConfig(text_format="codegen", condition_on="domain", dataset_path=["x"])
+    assert config.text_format == "codegen_domain"
+    with pytest.raises(ValueError, match="condition_on: domain is for text_format codegen"):
+        DataConfig(text_format="instruction", condition_on="domain", dataset_path=["x"])

@@ -70,7 +70,7 @@ def render(recipe: TrainingRecipe, counts: dict[str, Any], facts: dict[str, Any]
     adapter = bool(recipe.model.get("use_peft"))
     reinforced = isinstance(recipe, GRPORecipe)
     format_ = text_format.INSTRUCTION if reinforced else text_format.FORMATS[recipe.data.text_format]
-    programs = recipe.data.reward == "program" if reinforced else recipe.data.text_format == "codegen"
+    programs = recipe.data.reward == "program" if reinforced else recipe.data.text_format.startswith("codegen")
     header: dict[str, Any] = {
         "library_name": "peft" if adapter else "transformers",
         "pipeline_tag": "text-generation",

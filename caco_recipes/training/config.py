@@ -103,7 +103,12 @@ class RowKeys:
 class DataConfig(RowKeys):
     """Our own keys of an SFT recipe: the text and the rows."""
 
-    text_format: Literal["codegen", "instruction"] = option("Which of the paper's two texts (text_format.py).")
+    text_format: Literal["codegen", "codegen_domain", "instruction"] = option(
+        "Which of the paper's two texts (text_format.py); codegen_domain is codegen with condition_on."
+    )
+    condition_on: Literal["none", "domain"] = option(
+        "codegen: put the row's domain before its program, as a comment without loss; the paper doesn't.", "none"
+    )
     dataset_mixture: list[Source] = option("Several sources, instead of dataset_name or dataset_path.", [])
     dataset_streaming: bool = option(
         "Read rows as training goes, for data larger than the disk; needs max_steps.", False
@@ -117,6 +122,12 @@ class DataConfig(RowKeys):
     def __post_init__(self) -> None:
         if self.text_format is None:
             raise ValueError("the key 'text_format' is missing: codegen or instruction")
+        if self.condition_on == "domain":
+            if self.text_format == "instruction":
+                raise ValueError(
+                    "condition_on: domain is for text_format codegen, where CodeGen learns to write programs"
+                )
+            self.text_format = "codegen_domain"
         super().__post_init__()
         if self.eval_rows < 0:
             raise ValueError(f"eval_rows is {self.eval_rows}: it can't be negative")

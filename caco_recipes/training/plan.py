@@ -19,7 +19,7 @@ GB = 1024**3
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
 # Rows and tokens of data that can't be counted without fetching it (facts of the paper; tokens per row estimated).
 KNOWN_ROWS = {"LHL3341/Caco-1.3M": 1_348_799}
-TOKENS_PER_ROW = {"instruction": 500, "codegen": 250}
+TOKENS_PER_ROW = {"instruction": 500, "codegen": 250, "codegen_domain": 256}
 CUDA_CONTEXT = 1.5 * GB  # context, libraries and the allocator's slack on a GPU (estimated)
 
 

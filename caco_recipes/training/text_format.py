@@ -69,6 +69,14 @@ CODEGEN = TextFormat(
     end_token="<|im_end|>",
     fields=("code",),
 )
+# The authors' future work: the same text with the program's domain as a comment before it. `condition_on: domain`.
+CODEGEN_DOMAIN = TextFormat(
+    name="codegen_domain",
+    prompt=CODEGEN.prompt + "# domain: {domain}\n",
+    completion="code",
+    end_token=CODEGEN.end_token,
+    fields=("domain", "code"),
+)
 INSTRUCTION = TextFormat(
     name="instruction",
     prompt="### Instruction:\n{instruction}\n\n### Response:\n",
@@ -76,7 +84,7 @@ INSTRUCTION = TextFormat(
     end_token=None,
     fields=("instruction", "output"),
 )
-FORMATS = {CODEGEN.name: CODEGEN, INSTRUCTION.name: INSTRUCTION}
+FORMATS = {form.name: form for form in (CODEGEN, CODEGEN_DOMAIN, INSTRUCTION)}
 
 # What became of a row when it was tokenised.
 KEPT, TRUNCATED, TOO_LONG, EMPTY, SPECIAL_TOKEN = "kept", "truncated", "too_long", "empty", "special_token"
