@@ -13,7 +13,7 @@ import yaml
 from nano_model import nano_model
 
 from caco_recipes import evaluate
-from caco_recipes.evaluation.protocols import PAPER, STRICT
+from caco_recipes.evaluation.protocols import PAPER, PROTOCOL_VERSIONS, STRICT
 from caco_recipes.recipe import RecipeError
 
 PROBLEMS = [
@@ -78,7 +78,7 @@ def test_two_models_from_prompt_to_page(made, capsys):
     assert len(results["prompts"]["math"]["template_sha256"]) == 64
     assert results["benchmarks"]["math"]["revision"].startswith("sha256:")
     assert results["models"]["base"]["identity"].startswith("recorded:weak.jsonl@sha256:")
-    assert results["made_by"]["protocols"] == {PAPER: "1", STRICT: "1"} and results["generations"] == "store"
+    assert results["made_by"]["protocols"] == PROTOCOL_VERSIONS and results["generations"] == "store"
     # per-item log
     log = [json.loads(line) for line in open(out / "tuned" / "items-math.jsonl")]
     assert [row["id"] for row in log] == ["1", "2", "3", "4"]

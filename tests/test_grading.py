@@ -46,7 +46,7 @@ def test_what_cannot_be_read_is_undecided_and_says_so():
     assert verdict.reason.startswith("infrastructure:")
 
 
-@pytest.mark.parametrize("option", [{"kind": "code"}, {"policy": "paper"}])
+@pytest.mark.parametrize("option", [{"kind": "code"}, {"policy": "loose"}, {"policy": "paper:nobody"}])
 def test_unknown_options_are_errors(option):
     with pytest.raises(ValueError, match="unknown"):
         grade("1", "1", **option)
@@ -171,6 +171,15 @@ def test_deep_and_large_outputs_are_undecided_not_errors():
         ('{"reasoning": "long", "answer": "A"}', "A", "json"),
         (r"We get \boxed{3}<|im_end|> <|im_start|>user what about \boxed{4}", "3", "boxed"),
         (r"It is \boxed 7.", "7", "boxed"),
+        ("[1, 2, 4, 5, 6].", "[1, 2, 4, 5, 6]", "whole"),
+        ("(3, 4, 5, 6)", "(3, 4, 5, 6)", "whole"),
+        ('{"reasoning": "x", "answer": [1, 2, 3]}', "[1, 2, 3]", "json"),
+        ('"answer": [[1, 2], [3, 4]]', "[[1, 2], [3, 4]]", "json"),
+        ("{'answer': '12'}", "12", "json"),
+        ('{"answer": "\\\\frac{1}{2}"}', r"\frac{1}{2}", "json"),
+        (r"It is \boxed{3}, no: \boxed{4}", "4", "boxed"),
+        (r"\boxed{\frac12} = \boxed{0.5}", "0.5", "boxed"),
+        (r"x = \boxed{1} and y = \boxed{2}", "1, 2", "boxed_joined"),
     ],
 )
 def test_extraction(text, answer, rule):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from caco_recipes.grading import grade
 from caco_recipes.grading.paper import dart, olympiad, qwen, theoremqa
 from caco_recipes.grading.paper.number_words import words_to_number
 from caco_recipes.grading.paper.sympy_reading import latex, python
@@ -203,3 +204,29 @@ def test_own_extraction_reaches_the_recorded_verdicts(shared):
             rows += 1
             agreed += qwen.equal(qwen.extract(row["solution_text"], skip_unit=minerva), gold) == row["label"]
     assert agreed / rows >= 0.99, f"{agreed} of {rows}"
+
+
+@pytest.mark.parametrize(
+    ("policy", "gold", "pred", "verdict"),
+    [
+        ("paper", "5", "500", "accepted"),
+        ("paper:qwen", "x<3", "x>3", "accepted"),
+        ("paper:dart", "x<3", "x>3", "rejected"),
+        ("paper:dart", "Monday", "monkey", "accepted"),
+        ("paper:olympiad", "5", r"\boxed{5!}", "accepted"),
+        ("paper:theoremqa", "3.0", "3.1", "accepted"),
+        ("paper:theoremqa", "3", "3.6", "rejected"),
+        ("paper", "", "5", "undecided"),
+        ("paper", "5", " ", "rejected"),
+    ],
+)
+def test_the_policy_paper(policy, gold, pred, verdict):
+    found = grade(gold, pred, policy=policy)
+    assert found.verdict == verdict
+    assert found.rule == ("paper:qwen" if policy == "paper" else policy)
+
+
+def test_the_policy_paper_on_typed_outputs():
+    assert grade("0.5", '{"$frac": "1/2"}', kind="typed", policy="paper").accepted
+    assert grade("5", "{no json", kind="typed", policy="paper").reason == "bad_row:typed_json"
+    assert grade("5", '{"$set": [5]}', kind="typed", policy="paper").verdict == "undecided"

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from caco_recipes.grading.grade import POLICIES
 from caco_recipes.json_lines import BAD_LINE, ResumableWriter, read_rows
 from caco_recipes.verdicts import REJECTED, Verdict
 
@@ -22,7 +23,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("caco grade", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("input", help="JSON Lines with gold and pred (with --audit: also the label `equal`)")
     parser.add_argument("--output", help="where to write; required unless --audit")
-    parser.add_argument("--policy", default="exact", choices=["exact", "rounding"], help="how near is equal")
+    parser.add_argument(
+        "--policy", default="exact", choices=POLICIES, help="how near is equal; paper: the published graders' verdicts"
+    )
     parser.add_argument("--timeout", type=float, default=3.0, help="seconds that one pair may take (default 3)")
     parser.add_argument("--workers", type=int, default=1, help="processes of the slow tier (default 1)")
     parser.add_argument("--audit", action="store_true", help="print false accepts and rejects by family of answer")

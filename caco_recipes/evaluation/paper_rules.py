@@ -12,7 +12,6 @@ The rules themselves are re-implemented in `caco_recipes.grading.paper`; here th
 Nothing is undecided here: what the published rules could not tell, they called wrong.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 # Qwen2.5-Math's harness keeps units on this set (its STRIP_EXCEPTIONS).
 _KEEPS_UNITS = frozenset({"minerva_math"})
+_GOLDS_EXTRACTED = frozenset({"math", "math500"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,11 @@ def judge_many(answered: Sequence[tuple[Problem, "Response"]]) -> list[PaperJudg
 
 def _qwen(problem: Problem, text: str) -> PaperJudgement:
     skip_unit = problem.benchmark in _KEEPS_UNITS
-    answer = qwen.extract(text, skip_unit=skip_unit)
+    # That harness cleans an extracted answer twice; on MATH the gold too, for it is extracted from the solution.
+    answer = qwen.strip(qwen.extract(text, skip_unit=skip_unit), skip_unit=skip_unit)
     gold = qwen.strip(problem.answer, skip_unit=skip_unit)
+    if problem.benchmark in _GOLDS_EXTRACTED:
+        gold = qwen.strip(gold, skip_unit=skip_unit)
     return _judgement(text, answer, "qwen", qwen.equal(answer, gold), "qwen")
 
 
@@ -70,34 +73,12 @@ def _olympiad(problem: Problem, text: str) -> PaperJudgement:
 
 def _theoremqa(problem: Problem, text: str) -> PaperJudgement:
     answer = dart.extract(text)
-    gold = _typed(problem.gold)
-    kind = problem.answer_type or _type_of(gold)
+    gold = theoremqa.typed(problem.gold)
+    kind = problem.answer_type or theoremqa.type_of(gold)
     # The official script takes options with their brackets; DART's clean-up has removed them.
     compared = f"({answer.strip()})" if kind == "option" and len(answer.strip()) == 1 else answer
     right = theoremqa.judge(compared, gold, kind)
     return _judgement(text, "" if answer == "None" else answer, "dart", right, "theoremqa")
-
-
-def _typed(gold: object) -> object:
-    """A gold that came as text (responses made elsewhere) as the value that it spells."""
-    if isinstance(gold, str) and gold.strip():
-        try:
-            return json.loads(gold.lower() if gold.strip().lower() in ("true", "false") else gold)
-        except ValueError:
-            pass
-    return gold
-
-
-def _type_of(gold: object) -> str:
-    """The type of a gold whose data set does not say it (responses made elsewhere)."""
-    if isinstance(gold, bool):
-        return "bool"
-    if isinstance(gold, int | float):
-        return "integer" if isinstance(gold, int) else "float"
-    if isinstance(gold, list):
-        return "list of float" if any(isinstance(item, float) for item in gold) else "list of integer"
-    text = str(gold).strip()
-    return "option" if len(text.strip("()")) == 1 and text.strip("()").isalpha() else "float"
 
 
 _RULES = {"qwen": _qwen, "dart": _dart, "olympiad": _olympiad, "theoremqa": _theoremqa}

@@ -21,8 +21,13 @@ from caco_recipes.identity import sha256_text
 
 FRAMES = ("caco", "training", "chat", "plain")
 
-# OlympiadBench's types in the words of its prompt; a tuple's type is left open, as in the original's.
-_ANSWER_KINDS = {"Numerical": "a numerical value", "Expression": "an expression", "Interval": "an interval"}
+# OlympiadBench's types in the words of its prompt, which is a constant of its protocol; a tuple's type is left open, as there.
+_ANSWER_KINDS = {
+    "Numerical": "a numerical value",
+    "Expression": "an expression",
+    "Equation": "an equation",
+    "Interval": "an interval",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +76,18 @@ def question(problem: Problem, frame: str) -> str:
 
 
 def _olympiad(problem: Problem) -> dict[str, str]:
-    kind = _ANSWER_KINDS.get(problem.answer_type, "")
-    if kind and problem.is_multiple:
-        sentence = f"It has several answers, each of them {kind}. "
-    else:
-        sentence = f"Its answer is {kind}. " if kind else ""
-    box = r"\boxed{the answers, separated by commas}" if problem.is_multiple else r"\boxed{answer}"
+    kinds = [_ANSWER_KINDS.get(name.strip(), "") for name in (problem.answer_type or "").split(",")]
+    sentence = ""
+    if all(kinds) and not problem.is_multiple:
+        sentence = f"The answer of The problem should be {kinds[0]}. "
+    elif all(kinds) and len(set(kinds)) == 1:
+        sentence = f"The problem has multiple answers, each of them should be {kinds[0]}. "
+    elif all(kinds):
+        sentence = f"The problem has multiple answers, with the answers in order being {', '.join(kinds)}. "
+    box = r"\boxed{multiple answers connected with commas}" if problem.is_multiple else r"\boxed{answer}"
     if problem.unit:
-        return {"answer_kind": sentence, "box": box + " (unit)", "unit_rule": ", with the unit outside the box"}
+        rule = r", note that the unit of the answer should not be included in \boxed{}"
+        return {"answer_kind": sentence, "box": box + "(unit)", "unit_rule": rule}
     return {"answer_kind": sentence, "box": box, "unit_rule": ""}
 
 

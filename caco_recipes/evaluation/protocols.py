@@ -29,7 +29,7 @@ PAPER = "caco-paper"
 STRICT = "strict"
 PROTOCOLS = (PAPER, STRICT)
 # Raised when a rule of a protocol changes verdicts; part of every result.
-PROTOCOL_VERSIONS = {PAPER: "1", STRICT: "1"}
+PROTOCOL_VERSIONS = {PAPER: "2", STRICT: "2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,12 @@ _BRACE = re.compile(r"\\.|[{}]", re.S)
 _TURN = re.compile(r"<\|im_(?:start|end)\|>|<\|endoftext\|>|<\|eot_id\|>|</s>|<｜end|<\|user\|>")
 _JOIN = re.compile(r"\b(?:and|or|und)\b|[,;&+]|\\\\|\A\W*\Z", re.I)
 _LATEX_WORD = re.compile(r"\\(?:text|quad|qquad|mathrm|mbox|textbf)\b")
+# Between two boxes these say that the second replaces the first, or follows from it.
+_CORRECTION = re.compile(
+    r"\b(?:no|not|nope|wrong|incorrect|instead|wait|actually|rather|sorry|oops|correction|corrected|hmm|simplif\w+|equals|hence|therefore|then"
+    r"|step|check|rounded|alternatively|previous|earlier|again)\b|\A[\s$]*(?:=|≈|\\(?:approx|implies|Rightarrow|to))[\s$]*\Z",
+    re.I,
+)
 _WORD = re.compile(r"[A-Za-z]{2,}|\ba\b")
 _MATH = re.compile(  # lengths are bounded, or openers without an end would be searched to the end of the text each
     r"\$\$(.{1,3000}?)\$\$|\\\[(.{1,3000}?)\\\]|(?<![\\$])\$(?!\s{0,20}\$)((?:\\\$|[^$\n]){1,3000}?)(?<!\\)\$(?!\$)"
@@ -43,7 +49,8 @@ _FINAL = re.compile(
 )
 _FINAL_ANSWER = re.compile(r"final answer is:?\s{0,20}", re.I)
 _JSON_ANSWER = re.compile(
-    r"""["'](?:final[_ ]?)?answer["']\s{0,20}:\s{0,20}(?:"((?:[^"\\]|\\.)*)"|([^\s,}"][^,}\n"]*))""", re.I
+    r"""["'](?:final[_ ]?)?answer["']\s{0,20}:\s{0,20}(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|(\[[^\]\n]{0,400}\](?:[^\]\n"]{0,400}\])*|[^\s,}"'][^,}\n"]*))""",
+    re.I,
 )
 _HOPE = re.compile(r"I hope (?:it|this) is correct", re.I)
 _SENTENCE = re.compile(r"(?<!\d)[.!?](?=\s|\Z)|(?<=\d)\.(?=\s|\Z)|\n")
@@ -54,6 +61,8 @@ _IS = re.compile(
 _NUMBER = re.compile(
     r"(?<![\w.])[-+−]?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+,\d{1,2}(?![\d,])|\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?"
 )
+# A list, tuple or set of numbers and short expressions, and nothing else.
+_BRACKETED = re.compile(r"(?!.*[A-Za-z]{4})(?:\[[^\[\]\n]{1,250}\]|\([^()\n]{1,250}\)|\{[^{}\n]{1,250}\})\.?\Z")
 _OPTION = re.compile(r"\A\W*([A-J])\b[.):,]?(?:\s|\Z)")
 
 
@@ -144,6 +153,8 @@ def _belongs(gap: str) -> bool:
     """Whether two answers with this between them are one answer of several parts."""
     if len(gap) > 60 or "\n\n" in gap:
         return False
+    if _CORRECTION.search(gap):
+        return False
     words = _WORD.findall(_LATEX_WORD.sub(" ", gap))
     return len(words) <= 5 and _JOIN.search(gap) is not None
 
@@ -182,7 +193,7 @@ def _json(text: str):
     index = matches[-1].lastindex or 1
     found = _trim(text, matches[-1].start(index), matches[-1].end(index))
     if found and "\\\\" in found[2]:
-        found = (found[0], found[1], found[2].replace("\\\\", "\\"))
+        found = (found[0], found[1], found[2].replace("\\\\", "\\").replace('\\"', '"'))
     return found
 
 
@@ -284,6 +295,8 @@ def _whole(text: str):
     found = _formula_list(text, start, start + len(stripped))
     if found is not None:
         return found
+    if _BRACKETED.match(stripped):
+        return _trim(text, start, start + len(stripped))
     if "\n" in stripped or len(stripped.split()) > 3 or not any(c.isdigit() or c == "\\" for c in stripped):
         return None
     return _trim(text, start, start + len(stripped)) if not _MATH.search(stripped) and ":" not in stripped else None

@@ -17,9 +17,9 @@ from caco_recipes.grading.syntax import Num, Seq, Text, Unreadable
 from caco_recipes.grading.words import MEANINGS, plain_words, word_key
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED, Verdict
 
-GRADER_VERSION = "1"
+GRADER_VERSION = "2"
 KINDS = ("answer", "program", "typed")
-POLICIES = ("exact", "rounding")
+POLICIES = ("exact", "rounding", "paper", "paper:qwen", "paper:dart", "paper:olympiad", "paper:theoremqa")
 _COMMAND = re.compile(r"\\(?!text|mbox|mathrm)[A-Za-z]+")
 _OPTION = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{)?\s*(?:\(?([A-E])\)?|\(([a-e])\))\s*\}?\Z")
 _DESCRIBED = re.compile(
@@ -61,9 +61,7 @@ def check_options(kind: str, policy: str) -> None:
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}: expected one of {', '.join(KINDS)}")
     if policy not in POLICIES:
-        raise ValueError(
-            f"unknown policy {policy!r}: expected one of {', '.join(POLICIES)} (paper rules: grading.paper)"
-        )
+        raise ValueError(f"unknown policy {policy!r}: expected one of {', '.join(POLICIES)}")
 
 
 def grade(gold: str, pred: str, *, kind: str = "answer", policy: str = "exact", slow: bool = False) -> Verdict:
@@ -74,7 +72,7 @@ def grade(gold: str, pred: str, *, kind: str = "answer", policy: str = "exact", 
         pred: the answer to check. `kind="answer"`: text of the same sort; `"program"`: what `print` shows of a program's
             output; `"typed"`: the output as tagged JSON.
         policy: `exact`, or `rounding`: a decimal of two places or more also counts when it is the other's value rounded to
-            them (dual verification).
+            them (dual verification); or `paper`, `paper:qwen|dart|olympiad|theoremqa`: the verdicts of the published graders.
         slow: ask math-verify, in a process that is killed when it hangs, where the fast tiers can't tell. `Grader` does this
             for many pairs without starting a process for each.
 
@@ -102,6 +100,8 @@ def needs_slow(verdict: Verdict) -> bool:
 
 def fast(gold: str, pred: str, kind: str = "answer", policy: str = "exact") -> Verdict:
     """The fast tiers alone. Same arguments as `grade`, unchecked."""
+    if policy.startswith("paper"):
+        return _published(gold, pred, kind, policy)
     if kind == "typed":
         from caco_recipes.grading.typed import grade_output
 
@@ -121,6 +121,21 @@ def fast(gold: str, pred: str, kind: str = "answer", policy: str = "exact") -> V
                 return _accepted("rounding")
             return _NOT_NUMBER
     return _structure(gold, pred, kind, policy)
+
+
+def _published(gold: str, pred: str, kind: str, policy: str) -> Verdict:
+    from caco_recipes.grading.published import judge
+    from caco_recipes.grading.typed import printed
+
+    if kind == "typed":
+        try:
+            text = printed(pred)
+        except ValueError:
+            return _BAD_TYPED
+        if text is None:
+            return _undecided("typed")
+        pred = text
+    return judge(gold, pred, policy)
 
 
 def _structure(gold: str, pred: str, kind: str, policy: str) -> Verdict:

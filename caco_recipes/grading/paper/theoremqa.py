@@ -4,6 +4,7 @@ The official script evaluates the answer as Python and asks two online services 
 parser, and what it can't read counts as the script's last resort does: the numbers in the text, else 0.
 """
 
+import json
 import re
 
 from caco_recipes.grading.evaluate import constant_value
@@ -140,3 +141,25 @@ def _plain(node) -> object:
         return None if value is None else int(value) if value.denominator == 1 else float(value)
     except OverflowError:
         return None
+
+
+def typed(gold: object) -> object:
+    """A gold that came as text (responses made elsewhere) as the value that it spells."""
+    if isinstance(gold, str) and gold.strip():
+        try:
+            return json.loads(gold.lower() if gold.strip().lower() in ("true", "false") else gold)
+        except ValueError:
+            pass
+    return gold
+
+
+def type_of(gold: object) -> str:
+    """The type of a gold whose data set does not say it (responses made elsewhere)."""
+    if isinstance(gold, bool):
+        return "bool"
+    if isinstance(gold, int | float):
+        return "integer" if isinstance(gold, int) else "float"
+    if isinstance(gold, list):
+        return "list of float" if any(isinstance(item, float) for item in gold) else "list of integer"
+    text = str(gold).strip()
+    return "option" if len(text.strip("()")) == 1 and text.strip("()").isalpha() else "float"
