@@ -1,5 +1,6 @@
 """How a stage asks a model: its decoding parameters, its session, and what a completion's end means for the row."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ class ModelConfig(StageConfig):
     max_tokens: int = option("New tokens at the most; an answer that is cut off there is rejected.", 2048)
     stop: list[str] = option("Texts that end an answer.", default_factory=list)
     seed: int = option("Seed of the sampler.", 42)
+    json_schema: dict[str, Any] = option(
+        "JSON schema that every answer has to match (engines vllm and openai); by default answers are free text.",
+        default_factory=dict,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,6 +47,7 @@ class ModelConfig(StageConfig):
             "max_tokens": self.max_tokens,
             "stop": tuple(self.stop),
             "seed": self.seed,
+            "json_schema": json.dumps(self.json_schema, sort_keys=True) if self.json_schema else "",
         }
         return SamplingParams(**(values | changes))
 

@@ -1,7 +1,7 @@
 """What every stage's configuration has in common, and the recipe of a run."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from caco_recipes.budget import BudgetConfig
 from caco_recipes.generation.config import EngineConfig
@@ -38,6 +38,10 @@ class RunConfig:
     shard_rows: int = option("Rows per shard: the unit that is written at once and resumed.", 2000)
     shards_at_once: int | None = option(
         "Shards that share an engine or a sandbox at once; by default as many as keep it busy."
+    )
+    executor: Literal["local", "ray"] = option("Who runs shards: this process, or a Ray cluster.", "local")
+    ray_address: str | None = option(
+        "ray: the cluster's address (auto: the one that this machine belongs to); by default one is started here."
     )
     seed: int = option("Seed of every draw that the pipeline itself makes.", 42)
     isolation: str = option("The least sandbox level to accept: strict, standard, basic or unsafe.", "basic")

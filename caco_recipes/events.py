@@ -6,6 +6,7 @@
     part        step, part, seconds, rows, accepted, …               a shard is written
     generation  requests, reused, asked, new_tokens                  a batch of model requests was answered
     row_lost    step, id, why, where                                 a row that the stage's code could not bear was put aside
+    worker_died step, part, tries, why                               Ray: a worker or its node was lost
     push        parts, commit, url  |  error                         a partial push to the Hub
     step_end    step, seconds
     run_end     session, outcome, why                                finished | budget | failed | interrupted

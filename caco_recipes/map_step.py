@@ -52,7 +52,30 @@ class Executor(Protocol):
 
 
 def run_map_step(run: Run, step: Step, context: Context, fingerprint: str) -> list[PartRecord]:
-    """Maps what is not finished yet. Returns the records of all parts in their order."""
+    """Maps what is not finished yet, where the recipe says. Returns the records of all parts in their order."""
+    if run.recipe.executor == "local":
+        return run_map_step_here(MapWork(run, step, context, fingerprint), shards_at_once(run, step))
+    from caco_recipes.ray_executor import RayExecutor, run_step_in_order
+
+    if step.in_order:
+        return run_step_in_order(run, step, context, fingerprint)
+    return _run(run, step, context, fingerprint, RayExecutor(run, step, context, fingerprint))
+
+
+def run_map_step_here(work: "MapWork", at_once: int) -> list[PartRecord]:
+    """The same in this process."""
+    from caco_recipes.local_executor import LocalExecutor
+
+    return _run(work.run, work.step, work.context, work.fingerprint, LocalExecutor(work, at_once))
+
+
+def _run(
+    run: Run,
+    step: Step,
+    context: Context,
+    fingerprint: str,
+    entered: contextlib.AbstractContextManager[Executor],
+) -> list[PartRecord]:
     folder = run.step_folder(step.name)
     records: dict[int, PartRecord] = {}
 
@@ -63,7 +86,7 @@ def run_map_step(run: Run, step: Step, context: Context, fingerprint: str) -> li
             if context.pushes is not None:
                 context.pushes.part_done(step.name, len(records), reused)
 
-    with _executor(run, step, context, fingerprint) as executor:
+    with entered as executor:
         for shard in shards(run, step, context):
             if record := folder.finished(shard.index, fingerprint):
                 executor.replay(shard.index)
@@ -78,12 +101,6 @@ def run_map_step(run: Run, step: Step, context: Context, fingerprint: str) -> li
             take(executor.finished())
     folder.drop_parts_from(len(records))
     return [records[index] for index in sorted(records)]
-
-
-def _executor(run: Run, step: Step, context: Context, fingerprint: str) -> contextlib.AbstractContextManager[Executor]:
-    from caco_recipes.local_executor import LocalExecutor
-
-    return LocalExecutor(MapWork(run, step, context, fingerprint), shards_at_once(run, step))
 
 
 def shards_at_once(run: Run, step: Step) -> int:

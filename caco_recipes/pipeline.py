@@ -110,6 +110,10 @@ def load_run(path: str | Path, overrides: dict[str, Any] | None = None) -> Run:
         engine = getattr(config, "engine", "")
         if engine and engine not in recipe.engines:
             raise RecipeError(f"{where}: engine {engine!r} is not under engines; {nearest(engine, recipe.engines)}")
+        if getattr(config, "json_schema", None) and recipe.engines[engine].engine == "transformers":
+            raise RecipeError(
+                f"{where}: json_schema: the transformers engine can't hold answers to a schema; use vllm or openai"
+            )
         if not source and not inputs:
             raise RecipeError(f"{where}: the first step must be a source (seeds or sample)")
         steps.append(Step(name=name, stage=stage, module=module, config=config, inputs=inputs))

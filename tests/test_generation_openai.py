@@ -287,3 +287,11 @@ def test_an_idle_server_teaches_nothing():
     for _ in range(100):
         concurrency.answered(1.0, 10, in_flight=1)
     assert concurrency.limit == 8
+
+
+def test_a_schema_goes_to_the_server(nano, serve):
+    server = serve()
+    schema = '{"type": "object"}'
+    list(client(nano, server).generate([(0, Request("p", SamplingParams(max_tokens=4, json_schema=schema)))]))
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True}}
+    assert server.requests[0]["response_format"] == wanted

@@ -337,3 +337,32 @@ def test_a_request_s_key_is_its_content():
     assert len({request.key("m@1"), request.key("m@2"), *(other.key("m@1") for other in others)}) == 5
     assert len({request.sampler_seed(), *(other.sampler_seed() for other in others[:2])}) == 3
     assert Request("\ud800", SAMPLING).key("m")
+
+
+def test_a_schema_belongs_to_a_request_s_key_and_its_absence_does_not():
+    plain = Request("p", SAMPLING)
+    # As stores hold it that were begun before there were schemas.
+    assert plain.key("model") == "6b7074d52d0febef1bf52dbcfc135c241b96e326bbfdb2b72dbc97c71dbaee7f"
+    assert Request("p", SamplingParams(temperature=1.0, max_tokens=8, json_schema="{}")).key("model") != plain.key(
+        "model"
+    )
+
+
+def test_what_a_recipe_changes_of_a_model_belongs_to_its_identity(nano):
+    def identity(**keys):
+        return model_identity(EngineConfig(engine="vllm", model=nano, **keys))
+
+    own = identity()
+    # The checkpoint's own dtype by its name, memory and parallelism are the same model.
+    assert own == identity(dtype="float32") == identity(tensor_parallel_size=2, engine_args={"enforce_eager": True})
+    assert identity(dtype="bfloat16") == own + "+dtype=bfloat16" == identity(engine_args={"dtype": "bfloat16"})
+    changed = identity(engine_args={"quantization": "fp8", "hf_overrides": {"rope_parameters": {"rope_theta": 1e6}}})
+    assert changed.startswith(own + "+hf_overrides=") and changed.endswith("+quantization=fp8")
+
+
+def test_the_transformers_engine_says_that_it_knows_no_schemas(nano, tmp_path):
+    config = EngineConfig(engine="transformers", model=nano)
+    session = Session(open_engine(config, "small"), Store(tmp_path))
+    with pytest.raises(EngineError, match=r"engines\.small\.engine: transformers can't hold answers to a JSON schema"):
+        session.complete([Request("p", SamplingParams(json_schema="{}"))])
+    session.close()

@@ -40,6 +40,12 @@ class EngineConfig:
         default_factory=dict,
         metadata={"help": "openai: further keys of each request's JSON, as the server knows them."},
     )
+    actors: int | None = field(
+        default=None, metadata={"help": "executor ray: actors that hold this engine each; by default the GPUs decide."}
+    )
+    num_gpus: float | None = field(
+        default=None, metadata={"help": "executor ray: GPUs of each actor; by default tensor_parallel_size."}
+    )
     max_in_flight: int = field(default=256, metadata={"help": "Requests under way at once, at the most."})
     timeout: float = field(default=600.0, metadata={"help": "openai: seconds that one request may take."})
     retries: int = field(default=5, metadata={"help": "openai: further tries of a request that failed on its way."})

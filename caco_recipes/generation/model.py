@@ -1,7 +1,8 @@
 """Which model a recipe means, and what it is called in a request's key.
 
 A Hub model is its name and commit. A local model is the sha256 over its weights, configuration, tokenizer and chat
-template, wherever the folder lies: the same checkpoint moved or mounted elsewhere answers from the same store.
+template, wherever the folder lies: the same checkpoint moved or mounted elsewhere answers from the same store. Behind
+it stands what a recipe changes of the model: another dtype than the checkpoint's, a quantisation, a longer rope.
 """
 
 import hashlib
@@ -33,6 +34,18 @@ _MODEL_FILES = (
 )
 
 
+# Of `engine_args`: those that make another model of it. The others (memory, batching, parallelism) change rounding only.
+_MODEL_ARGS = (
+    "quantization",
+    "kv_cache_dtype",
+    "hf_overrides",
+    "rope_scaling",
+    "rope_theta",
+    "lora_modules",
+    "override_generation_config",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model that is there: `name` and `revision` (a commit, or None for a folder) load it, `identity` names it."""
@@ -50,9 +63,31 @@ def find_model(config: EngineConfig, key: str) -> Model:
         raise EngineError(f"{key}.model: name a Hub model or a local model folder")
     folder = Path(config.model)
     if folder.is_dir():
-        return Model(str(folder), None, local_identity(folder, f"{key}.model"))
-    commit = _hub_commit(config.model, config.revision, f"{key}.model")
-    return Model(config.model, commit, f"{config.model}@{commit}")
+        identity = local_identity(folder, f"{key}.model")
+        return Model(str(folder), None, identity + _changes(config, folder / "config.json"))
+    file = _hub_config(config.model, config.revision, f"{key}.model")
+    commit = file.parent.name
+    return Model(config.model, commit, f"{config.model}@{commit}" + _changes(config, file))
+
+
+def _changes(config: EngineConfig, checkpoint: Path) -> str:
+    """What the recipe changes of a checkpoint (its config.json), as it stands behind its identity; mostly nothing."""
+    changes = {name: value for name in _MODEL_ARGS if (value := config.engine_args.get(name)) not in (None, "auto")}
+    dtype = config.engine_args.get("dtype", config.dtype)
+    if dtype != "auto":
+        try:
+            saved = json.loads(checkpoint.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            saved = {}
+        # `auto` is the checkpoint's own, and so is the same one named.
+        if dtype != (saved.get("dtype") or saved.get("torch_dtype")):
+            changes["dtype"] = dtype
+    return "".join(f"+{name}={_short(changes[name])}" for name in sorted(changes))
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return text if len(text) <= 24 else hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def served_identity(config: EngineConfig, key: str) -> str:
@@ -143,8 +178,8 @@ class _Remembered:
             pass  # no place to remember: the next start hashes again
 
 
-def _hub_commit(name: str, revision: str | None, where: str) -> str:
-    """The commit that `name` stands for now; without network, the one in the local Hub cache."""
+def _hub_config(name: str, revision: str | None, where: str) -> Path:
+    """config.json in the Hub cache, in the folder of the commit that `name` stands for now; without network, the cached one."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -175,4 +210,4 @@ def _hub_commit(name: str, revision: str | None, where: str) -> str:
         raise EngineError(f"{where}: {name} has no config.json: it is not a transformers model") from None
     except OSError as error:
         raise EngineError(f"{where}: {name} can't be fetched: {error}") from None
-    return Path(file).parent.name
+    return Path(file)

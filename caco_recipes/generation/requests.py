@@ -21,6 +21,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     seed: int = 42
     logprobs: bool = False  # ask for the first token's alternatives (judges)
+    json_schema: str = ""  # JSON text of the schema that the answer has to match; empty: any text
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ class Request:
 
     def key(self, model_identity: str) -> str:
         """sha256 (hex) over model identity, prompt, sampling parameters and sample index."""
-        content = [model_identity, self.prompt, asdict(self.sampling), self.sample_index]
+        sampling = asdict(self.sampling)
+        if not self.sampling.json_schema:
+            del sampling["json_schema"]  # younger than stores that are in use: without one, a request keeps its key
+        content = [model_identity, self.prompt, sampling, self.sample_index]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

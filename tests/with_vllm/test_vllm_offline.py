@@ -1,5 +1,7 @@
 """The vLLM engine end to end: real vLLM (CPU build), tiny model, through sessions and stores."""
 
+import json
+
 import pytest
 
 from caco_recipes.generation import Request, SamplingParams
@@ -104,3 +106,15 @@ def test_a_model_that_vllm_does_not_take_is_named_by_its_recipe_key(tmp_path, na
     (folder / "config.json").write_text('{"model_type": "llama", "architectures": ["NoSuchModel"]}')
     with pytest.raises(EngineError, match=r"engines\.big: vLLM does not start"):
         open_engine(EngineConfig(engine="vllm", model=str(folder), engine_args={"enforce_eager": True}), "big")
+
+
+def test_answers_are_held_to_a_schema_and_what_it_can_not_hold_to_is_an_answer(engine):
+    schema = '{"type": "object", "properties": {"kept": {"enum": ["yes", "no"]}}, "required": ["kept"], "additionalProperties": false}'
+    held = SamplingParams(temperature=1.0, max_tokens=60, json_schema=schema)
+    answers = [answer for _, answer in engine.generate(enumerate(requests(6, held)))]
+    # A random model writes white space where the grammar lets it: what came to its end is what counts.
+    whole = [json.loads(answer.text) for answer in answers if answer.finish_reason == "stop"]
+    assert whole and all(answer in ({"kept": "yes"}, {"kept": "no"}) for answer in whole)
+    broken = SamplingParams(max_tokens=8, json_schema='{"type": "no such type"}')
+    [(_, answer)] = engine.generate([(0, Request("x", broken))])
+    assert answer.finish_reason == "error" and not answer.text

@@ -3,8 +3,6 @@
 import threading
 import time
 
-import pytest
-
 from caco_recipes.generation import Request, SamplingParams
 from caco_recipes.generation.config import EngineConfig
 from caco_recipes.generation.engine import open_engine
@@ -63,26 +61,28 @@ def test_a_server_that_is_killed_and_started_again_costs_no_answer(nano, serve, 
     session.close()
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="seen once: of two servers one answered 492 of 500 tiny requests and the other none before the check; "
-    "whether the engine or the moment of the check is at fault is open",
-)
+def warmed(nano, server):
+    """The server, after its first answers: a fresh one takes seconds for them, and would count as a slow one."""
+    list(client(nano, server.wait()).generate(enumerate(requests(8, max_tokens=4))))
+    return server
+
+
 def test_two_servers_share_the_work_and_one_takes_over_when_the_other_dies(nano, serve, tmp_path):
     first, second = serve(), serve()
-    first.wait()
-    second.wait()
+    before = [warmed(nano, server).answered() for server in (first, second)]
     session = Session(client(nano, first, second), Store(tmp_path))
     counts = []
 
     def progress(tokens, done, total):
         if done >= 200 and not counts:
-            counts.extend([first.answered(), second.answered()])
+            # The one that is killed first: the other goes on answering while it is asked.
+            counts.append(second.answered() - before[1])
             second.kill()
+            counts.append(first.answered() - before[0])
 
     started = time.monotonic()
     answers = session.complete(requests(500), progress=progress)
     assert not any(answer.error for answer in answers)
-    assert min(counts) > 40
+    assert min(counts) > 20, counts
     assert time.monotonic() - started < 200  # it was not waited for the dead one
     session.close()

@@ -170,7 +170,7 @@ class OpenAIEngine:
         connector = aiohttp.TCPConnector(limit=0)  # how many is for the servers' own limits to say
         async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http:
             work.silent_since = time.monotonic()
-            probes = asyncio.create_task(self._probe(work, http))
+            probes = asyncio.create_task(self._probe(http))
             reader: asyncio.Task | None = None
             try:
                 while not self._stopped(work):
@@ -332,6 +332,9 @@ class OpenAIEngine:
             body["min_p"] = wanted.min_p
         if wanted.stop:
             body["stop"] = list(wanted.stop)
+        if wanted.json_schema:
+            schema = {"name": "answer", "schema": json.loads(wanted.json_schema), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         if self._config.endpoint == "chat":
             body |= json.loads(request.prompt)
             body["max_tokens"] = wanted.max_tokens
@@ -345,26 +348,26 @@ class OpenAIEngine:
                 body["add_special_tokens"] = False
         return body | self._config.extra_body
 
-    async def _probe(self, work: _Work, http: "aiohttp.ClientSession") -> None:
+    async def _probe(self, http: "aiohttp.ClientSession") -> None:
         """Asks servers that are new or down for their models, until they answer."""
+        while True:
+            # All at once: an address where nothing answers must not keep the servers behind it waiting.
+            await asyncio.gather(*(self._probe_one(s, http) for s in self._servers if not (s.checked and s.up)))
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _probe_one(self, server: _Server, http: "aiohttp.ClientSession") -> None:
         import aiohttp
 
-        while True:
-            for server in self._servers:
-                if server.checked and server.up:
-                    continue
-                try:
-                    quick = aiohttp.ClientTimeout(total=10)
-                    async with http.get(f"{server.url}/models", timeout=quick) as response:
-                        if response.status in (401, 403):
-                            raise EngineError(self._hint(server, _Refused(response.status, *await _refusal(response))))
-                        if response.status >= 500:
-                            continue
-                        answer = await response.json(content_type=None) if response.status == 200 else {}
-                    self._recognise(server, answer)
-                except (aiohttp.ClientError, TimeoutError, ValueError, OSError):
-                    continue
-            await asyncio.sleep(PROBE_SECONDS)
+        try:
+            async with http.get(f"{server.url}/models", timeout=aiohttp.ClientTimeout(total=10)) as response:
+                if response.status in (401, 403):
+                    raise EngineError(self._hint(server, _Refused(response.status, *await _refusal(response))))
+                if response.status >= 500:
+                    return
+                answer = await response.json(content_type=None) if response.status == 200 else {}
+            self._recognise(server, answer)
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError):
+            return  # not there yet
 
     def _recognise(self, server: _Server, answer: Any) -> None:
         models = answer.get("data") if isinstance(answer, dict) else None

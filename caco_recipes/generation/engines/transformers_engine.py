@@ -125,6 +125,11 @@ class TransformersEngine:
                 if len(waiting) < self._batch_size:
                     idle = not rows and not waiting
                     for item in inbox.take(4 * self._batch_size - len(waiting), wait=idle):
+                        if item[1].sampling.json_schema:
+                            raise EngineError(
+                                f"{self._key}.engine: transformers can't hold answers to a JSON schema; "
+                                "use vllm or openai, or leave json_schema out"
+                            )
                         tokens = self.tokenizer.encode(item[1].prompt, add_special_tokens=False)
                         if refused := self._refusal(tokens):
                             yield item[0], refused

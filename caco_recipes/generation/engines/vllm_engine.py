@@ -72,7 +72,11 @@ class VllmEngine:
                     if not 0 < len(tokens) < self.max_model_len:
                         yield key, _unreadable(tokens, self.max_model_len)
                         continue
-                    self._add(str(number), request, tokens)
+                    try:
+                        self._add(str(number), request, tokens)
+                    except ValueError as error:  # for example a schema that its grammar can't express
+                        yield key, Completion("", "error", prompt_tokens=len(tokens), error=f"vLLM refused: {error}")
+                        continue
                     under_way[str(number)] = (key, request)
                     number += 1
                 if under_way:
@@ -97,7 +101,7 @@ class VllmEngine:
 
     def _add(self, request_id: str, request: Request, tokens: list[int]) -> None:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         from caco_recipes.generation.engines.stops import stop_tokens
 
@@ -114,6 +118,7 @@ class VllmEngine:
             # A greedy request needs no random numbers, and one without a seed is cheaper.
             seed=request.sampler_seed() if wanted.temperature > 0 else None,
             logprobs=FIRST_LOGPROBS if wanted.logprobs else None,
+            structured_outputs=StructuredOutputsParams(json=wanted.json_schema) if wanted.json_schema else None,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         self._engine.add_request(request_id, {"prompt_token_ids": tokens}, parameters)
