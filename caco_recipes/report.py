@@ -25,18 +25,19 @@ CARDS = Path(__file__).parent / "cards"
 EXAMPLE_CHARACTERS = 1200
 
 
-def write_report(run_dir: str | Path, browser_rows: int = BROWSER_ROWS) -> tuple[Path, Path]:
+def write_report(run_dir: str | Path, browser_rows: int = BROWSER_ROWS, embedder: str = "") -> tuple[Path, Path]:
     """Writes `report.html` and `report.md` into a run's folder and returns their paths.
 
     Args:
         run_dir: the run's folder, finished or not.
         browser_rows: rows of the page's row browser; beyond them an even sample is shown.
+        embedder: an embedding model (Hub name or folder) for the map of problems; without it the map goes by words.
 
     Raises:
         RunError: `run_dir` is no run folder.
     """
     run_dir = Path(run_dir)
-    report = gather(run_dir, browser_rows)
+    report = gather(run_dir, browser_rows, embedder)
     page, text = run_dir / "report.html", run_dir / "report.md"
     write_atomic(page, html_page(report))
     write_atomic(text, markdown(report, run_dir))
@@ -86,6 +87,25 @@ def markdown(report: Report, run_dir: Path) -> str:
     if report.diversity:
         facts = [[name, _number(value)] for name, value in report.diversity.items()]
         lines += ["### Diversity of accepted rows", "", *_table(["measure", "value"], facts)]
+    if report.patterns:
+        programs = report.patterns["programs"]
+        facts = [
+            [name, f"{n:,}", f"{100 * n / programs:.1f} %"] for name, n in report.patterns["patterns"].items() if n
+        ]
+        facts.append(["distinct syntax trees", f"{report.patterns['skeletons']:,}", ""])
+        lines += ["### What accepted programs are made of", "", *_table(["pattern", "programs", "share"], facts)]
+    if report.map:
+        facts = [[", ".join(made["words"]) or "–", f"{made['rows']:,}"] for made in report.map["clusters"]]
+        lines += [f"### Clusters of accepted problems ({report.map['method']})", "", *_table(["words", "rows"], facts)]
+    if report.contamination:
+        facts = [
+            [name, kind, f"{rows:,}"]
+            for name, kinds in report.contamination["benchmarks"].items()
+            for kind, rows in kinds.items()
+        ]
+        by = ", ".join(report.contamination["steps"]) or "an earlier pipeline"
+        lines += ["## Contamination", "", f"Checked by {markdown_cell(by)}.", ""]
+        lines += _table(["benchmark", "match", "rows"], facts)
     if report.imports.get("programs"):
         modules = [["none", report.imports["none"]], *report.imports["modules"].items()]
         facts = [[name, f"{count:,}"] for name, count in modules if count]

@@ -5,11 +5,10 @@ undecided ones at the step that dropped them, accepted ones at the last step tha
 with regular expressions; nothing here parses or runs them.
 """
 
-import itertools
+import math
 import re
-import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,25 +16,30 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from caco_recipes.funnel import Step, finished_parts, read_run, recorded_steps
-from caco_recipes.identity import receipts
-from caco_recipes.verdicts import ACCEPTED, UNDECIDED
+from caco_recipes.report_measures import (
+    COMMENT,
+    compression_ratio,
+    distinct_n,
+    histogram,
+    kept_and_dropped,
+    nearest_seed,
+    quantiles,
+    shape,
+    spaced,
+)
+from caco_recipes.report_rows import Browser
+from caco_recipes.verdicts import UNDECIDED
 
-TEXT_LIMIT = 6000  # characters of one text in the row browser; longer ones are cut, and say so
 BROWSER_ROWS = 5000
 SAMPLE = 20_000  # rows that diversity and distances look at
-TEXTS = ("problem", "solution", "code", "output_text", "stdout", "expected_answer", "predicted_answer")
-FACTS = ("source", "licence", "domain", "problem_origin", "status", "answer_rule", "judge_verdict", "unified_by")
+PATTERN_PROGRAMS = 2000  # programs whose syntax trees are looked at
+RATES = {
+    "pass_rate": "pass rate of the named model",
+    "solve_rate": "solve rate of the seed",
+    "cyclomatic": "cyclomatic complexity",
+}
 IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 BRANCH = re.compile(r"\b(?:if|elif|for|while|and|or|except)\b")
-WORD = re.compile(r"\w+")
-NUMBER = re.compile(r"\b\d+(?:\.\d+)?\b")
-STRING = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
-COMMENT = re.compile(r"#.*")
-NAME = re.compile(r"\b[A-Za-z_]\w*\b")
-PYTHON_WORDS = frozenset(
-    "and as assert break class continue def del elif else except finally for from if import in is lambda not or pass "
-    "raise return try while with yield None True False print range len sum min max abs int float str list dict set".split()
-)
 
 
 @dataclass
@@ -52,7 +56,11 @@ class Report:
         imports: module -> accepted programs, and the share without any.
         sources: (source, licence, domain) counts of accepted rows.
         diversity: distinct-n, compression ratios, program shapes.
-        difficulty: branches per program and `solve_rate`, kept against dropped.
+        difficulty: pass rate of a named model, `solve_rate` of the seed, cyclomatic complexity or else branches: kept
+            against dropped, of the rows that have them.
+        patterns: what accepted programs are made of (`program_patterns`), when a sandbox could look.
+        map: accepted problems as points in clusters (`report_map`).
+        contamination: benchmark -> kind of match -> rows, and examples with the matched span; steps that looked.
         distance: similarity of generated problems to their nearest seed, when problems were generated.
         evaluations: evaluate step -> its comparison (Markdown), when models were evaluated in the run.
         rows: the row browser's rows; `rows_total` says how many there are in all.
@@ -69,13 +77,16 @@ class Report:
     diversity: dict[str, Any] = field(default_factory=dict)
     difficulty: dict[str, Any] = field(default_factory=dict)
     distance: dict[str, Any] = field(default_factory=dict)
+    patterns: dict[str, Any] = field(default_factory=dict)
+    map: dict[str, Any] = field(default_factory=dict)
+    contamination: dict[str, Any] = field(default_factory=dict)
     evaluations: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     rows_total: int = 0
 
 
-def gather(run_dir: str | Path, browser_rows: int = BROWSER_ROWS) -> Report:
-    """The report's content. Raises `RunError` when `run_dir` is no run folder."""
+def gather(run_dir: str | Path, browser_rows: int = BROWSER_ROWS, embedder: str = "") -> Report:
+    """The report's content; `embedder` names a model for the map. Raises `RunError` when `run_dir` is no run folder."""
     run_dir = Path(run_dir)
     steps = [step for step in read_run(run_dir) if step.stage != "report"]
     report = Report(name=run_dir.resolve().name)
@@ -90,7 +101,7 @@ def gather(run_dir: str | Path, browser_rows: int = BROWSER_ROWS) -> Report:
     # A verify step's rows are what the run is about; ends of side branches (seed programs for CodeGen) are not.
     final = [step for step in ends if step.stage == "verify"] or ends[-1:]
     figures = _Figures()
-    keep = _Browser(browser_rows, row_steps, final)
+    keep = Browser(browser_rows, row_steps, final)
     seeds: list[str] = []
     for step in row_steps:
         for row in _rows(step, "rejected"):
@@ -109,6 +120,9 @@ def gather(run_dir: str | Path, browser_rows: int = BROWSER_ROWS) -> Report:
     report.diversity = figures.diversity()
     report.difficulty = figures.difficulty()
     report.distance = nearest_seed(figures.generated, seeds)
+    report.contamination = figures.contamination([step.name for step in row_steps if step.stage == "decontaminate"])
+    report.patterns = _patterns(figures.codes)
+    report.map = _map(figures.problems, figures.ids, embedder)
     for step in steps:
         comparison = run_dir / step.name / "comparison.md"
         if step.stage == "evaluate" and comparison.is_file():
@@ -162,64 +176,6 @@ def _rows(step: Step, kind: str, columns: list[str] | None = None) -> Iterator[d
             yield from batch.to_pylist()
 
 
-class _Browser:
-    """Chooses the rows of the browser: all of them, or an even sample of every (step, verdict, reason) group."""
-
-    def __init__(self, limit: int, row_steps: list[Step], final: list[Step]) -> None:
-        self.total = 0
-        groups = sum(len(step.reasons) for step in row_steps) + len(final) or 1
-        rows = sum(step.rejected + step.undecided for step in row_steps) + sum(step.accepted for step in final)
-        # Small groups are shown whole, large ones share what is left: a rare reason is what one looks for.
-        self._cap = rows if rows <= limit else max(5, limit // groups)
-        self._limit = limit
-        self._groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
-        self._seen: Counter[tuple] = Counter()
-        self._sizes: dict[tuple, int] = {}
-        for step in row_steps:
-            self._sizes |= {(step.name, reason): count for reason, count in step.reasons.items()}
-        self._sizes |= {(step.name, ""): step.accepted for step in final}
-
-    def add(self, row: dict[str, Any], step: Step) -> None:
-        self.total += 1
-        group = (step.name, row.get("reason") or "")
-        index = self._seen[group]
-        self._seen[group] += 1
-        size, cap = self._sizes.get(group, 1), self._cap
-        # Evenly spaced rows: the k-th kept one is the row that crosses the next multiple of size / cap.
-        if size > cap and (index * cap) // size == ((index - 1) * cap) // size and index:
-            return
-        self._groups[group].append(_browser_row(row, step))
-
-    def rows(self) -> list[dict[str, Any]]:
-        chosen = [row for group in self._groups.values() for row in group]
-        order = {ACCEPTED: 0, UNDECIDED: 2}
-        chosen.sort(key=lambda row: order.get(row["verdict"], 1))  # stable: the run's order within a verdict
-        return chosen[: max(self._limit, len(self._groups) * 5)]
-
-
-def _browser_row(row: dict[str, Any], step: Step) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "id": row["id"],
-        "step": step.name,
-        "verdict": row["verdict"],
-        "reason": row["reason"] or "",
-    }
-    for name in TEXTS:
-        text = row.get(name)
-        if text:
-            cut = len(text) > TEXT_LIMIT
-            made[name] = text[:TEXT_LIMIT] + f"… ({len(text):,} characters in all)" if cut else text
-    for name in FACTS:
-        if row.get(name):
-            made[name] = str(row[name])
-    if row.get("parent_ids"):
-        made["parents"] = row["parent_ids"]
-    if row.get("family_id") and row["family_id"] != row["id"]:
-        made["family"] = row["family_id"]
-    made["receipts"] = receipts(row.get("lineage") or "")
-    return made
-
-
 class _Figures:
     """Sums over rows, kept and dropped apart."""
 
@@ -230,9 +186,12 @@ class _Figures:
         self._plain = 0
         self._sources: Counter[tuple[str, str, str]] = Counter()
         self._branches: dict[bool, list[int]] = {True: [], False: []}
-        self._solve_rate: dict[bool, list[float]] = {True: [], False: []}
-        self._problems: list[str] = []
-        self._codes: list[str] = []
+        self._rates: dict[str, dict[bool, list[float]]] = {name: {True: [], False: []} for name in RATES}
+        self._contaminated: dict[str, Counter[str]] = defaultdict(Counter)
+        self._spans: list[dict[str, str]] = []
+        self.problems: list[str] = []
+        self.codes: list[str] = []
+        self.ids: list[str] = []
         self.generated: list[str] = []
 
     def add(self, row: dict[str, Any], kept: bool) -> None:
@@ -243,8 +202,12 @@ class _Figures:
         if code:
             self._lengths["program, lines"][kept].append(code.count("\n") + 1)
             self._branches[kept].append(len(BRANCH.findall(COMMENT.sub("", code))))
-        if row.get("solve_rate") is not None:
-            self._solve_rate[kept].append(float(row["solve_rate"]))
+        for name in RATES:
+            if row.get(name) is not None and row["verdict"] != UNDECIDED:
+                value = row[name]
+                self._rates[name][kept].append(float(value) if name.endswith("rate") else int(value))
+        if row.get("contaminated_by"):
+            self._contamination_of(row)
         if not kept:
             return
         self._sources[row.get("source") or "", row.get("licence") or "", row.get("domain") or ""] += 1
@@ -253,9 +216,10 @@ class _Figures:
             self._imports.update(modules)
             self._programs += 1
             self._plain += not modules
-        if len(self._problems) < SAMPLE:
-            self._problems.append(problem)
-            self._codes.append(code)
+        if len(self.problems) < SAMPLE:
+            self.problems.append(problem)
+            self.codes.append(code)
+            self.ids.append(row["id"])
             if row.get("problem_origin") == "back_translated":
                 self.generated.append(problem)
 
@@ -272,12 +236,28 @@ class _Figures:
         made = {}
         if any(self._branches.values()):
             made["branches and loops in the program"] = kept_and_dropped(self._branches[True], self._branches[False])
-        if any(self._solve_rate.values()):
-            made["solve rate of the seed"] = kept_and_dropped(self._solve_rate[True], self._solve_rate[False])
+        for name, title in RATES.items():
+            if any(self._rates[name].values()):
+                made[title] = kept_and_dropped(self._rates[name][True], self._rates[name][False])
         return made
 
+    def contamination(self, steps: list[str]) -> dict[str, Any]:
+        """What decontaminate steps found; empty when none ran and no row says that it is contaminated."""
+        if not steps and not self._contaminated:
+            return {}
+        found = {name: dict(kinds) for name, kinds in sorted(self._contaminated.items())}
+        return {"steps": steps, "benchmarks": found, "examples": self._spans}
+
+    def _contamination_of(self, row: dict[str, Any]) -> None:
+        benchmark = str(row["contaminated_by"]).partition("/")[0]
+        kind = str(row.get("contaminated_kind") or "match")
+        self._contaminated[benchmark][kind] += 1
+        if sum(span["kind"] == kind for span in self._spans) < 4:
+            span = str(row.get("contaminated_span") or "")[:300]
+            self._spans.append({"id": row["id"], "item": str(row["contaminated_by"]), "kind": kind, "span": span})
+
     def diversity(self) -> dict[str, Any]:
-        problems, codes = [text for text in self._problems if text], [text for text in self._codes if text]
+        problems, codes = [text for text in self.problems if text], [text for text in self.codes if text]
         if not problems:
             return {}
         made: dict[str, Any] = {"rows": len(problems)}
@@ -292,102 +272,34 @@ class _Figures:
         return made
 
 
-def distinct_n(texts: Iterable[str], n: int) -> float:
-    """Distinct word n-grams over all word n-grams (1 is all different); 0 for texts too short to have any."""
-    seen: set[tuple[str, ...]] = set()
-    total = 0
-    for text in texts:
-        words = [word.lower() for word in WORD.findall(text)]
-        grams = list(zip(*(words[i:] for i in range(n)), strict=False))
-        total += len(grams)
-        seen.update(grams)
-    return len(seen) / total if total else 0.0
-
-
-def compression_ratio(texts: Iterable[str]) -> float:
-    """Bytes over zlib-compressed bytes of all texts one after the other: the higher, the more they repeat."""
-    data = "\n".join(texts).encode("utf-8", "replace")
-    return len(data) / len(zlib.compress(data, 6)) if data else 0.0
-
-
-def shape(code: str) -> str:
-    """A program with its names, numbers, strings and comments blotted out: what is left is its control flow."""
-    text = NUMBER.sub("0", STRING.sub("s", COMMENT.sub("", code)))
-    text = NAME.sub(lambda match: match[0] if match[0] in PYTHON_WORDS else "n", text)
-    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
-
-
-def nearest_seed(problems: list[str], seeds: list[str], limit: int = 2000) -> dict[str, Any]:
-    """How near each generated problem comes to a seed: cosine of hashed word pairs, 1 for the same words.
-
-    At most `limit` problems and 10 x `limit` seeds, evenly spaced, are compared.
-    """
-    problems, seeds = _spaced(problems, limit), _spaced([text for text in seeds if text], 10 * limit)
-    if not problems or not seeds:
+def _patterns(codes: list[str]) -> dict[str, Any]:
+    """The programs' patterns; nothing where no sandbox can be had."""
+    codes = spaced([code for code in codes if code], PATTERN_PROGRAMS)
+    if not codes:
         return {}
-    import numpy as np
+    from caco_recipes.program_patterns import program_patterns
+    from caco_recipes.sandbox import IsolationError, Limits, Pool
 
-    ours, theirs = _hashed(problems), _hashed(seeds)
-    nearest = np.concatenate([(ours[i : i + 256] @ theirs.T).max(axis=1) for i in range(0, len(ours), 256)])
-    values = [float(value) for value in nearest]
-    return histogram(values, low=0.0, high=1.0) | {"copies": sum(value > 0.95 for value in values)}
-
-
-def _spaced(items: list[str], limit: int) -> list[str]:
-    return items if len(items) <= limit else [items[i * len(items) // limit] for i in range(limit)]
-
-
-def _hashed(texts: list[str], width: int = 2048):
-    import numpy as np
-
-    matrix = np.zeros((len(texts), width), dtype=np.float32)
-    for index, text in enumerate(texts):
-        words = WORD.findall(text.lower())
-        for gram in [*words, *map(" ".join, itertools.pairwise(words))]:
-            matrix[index, zlib.crc32(gram.encode()) % width] += 1  # crc32: the same in every process, unlike hash()
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return matrix / np.maximum(norms, 1e-9)
-
-
-def kept_and_dropped(kept: list[float], dropped: list[float], bins: int = 24) -> dict[str, Any]:
-    """Two histograms over the same bins; the upper end is the 99th percentile, what lies above is in the last bin."""
-    everything = sorted([*kept, *dropped])
-    if not everything:
+    try:
+        with Pool(workers=1, limits=Limits(cpu_seconds=10, slow_cpu_seconds=None)) as pool:
+            return program_patterns(pool, codes)
+    except (IsolationError, OSError):  # a machine without a sandbox still has a report
         return {}
-    low, high = everything[0], everything[min(len(everything) - 1, int(0.99 * len(everything)))]
-    if all(isinstance(value, int) for value in everything):
-        # Bins of equally many whole numbers: others would show gaps that the data does not have.
-        wide = -(-(high - low + 1) // bins)
-        bins = -(-(high - low + 1) // wide)
-        low, high = low - 0.5, low + bins * wide - 0.5
-    return {
-        "kept": histogram(kept, low=low, high=high, bins=bins),
-        "dropped": histogram(dropped, low=low, high=high, bins=bins),
-    }
 
 
-def histogram(values: list[float], low: float, high: float, bins: int = 24) -> dict[str, Any]:
-    """Counts per bin between `low` and `high`, with the quartiles and the number of values."""
-    counts = [0] * bins
-    span = (high - low) or 1
-    for value in values:
-        counts[max(0, min(bins - 1, int((value - low) / span * bins)))] += 1
-    return {"low": low, "high": high, "counts": counts, "n": len(values)} | quantiles(values)
+def _map(problems: list[str], ids: list[str], embedder: str) -> dict[str, Any]:
+    from caco_recipes.report_map import POINTS, problem_map
 
+    rows = spaced([(text, row_id) for text, row_id in zip(problems, ids, strict=True) if text.strip()], POINTS)
+    texts, chosen = [text for text, _ in rows], [row_id for _, row_id in rows]
+    if embedder and texts:
+        from caco_recipes.embeddings import Embedder
 
-def quantiles(values: Iterable[float]) -> dict[str, float]:
-    """Median, 90th and 99th percentile and the largest value; nothing for no values."""
-    ordered = sorted(values)
-    if not ordered:
-        return {}
-    pick = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-    made = {name: ordered[min(len(ordered) - 1, int(share * len(ordered)))] for name, share in pick.items()}
-    return made | {"max": ordered[-1]}
+        return problem_map(texts, chosen, Embedder(embedder).embed(texts), f"embeddings of {embedder}")
+    return problem_map(texts, chosen)
 
 
 def _runtimes(steps: list[Step]) -> dict[str, Any]:
-    import math
-
     values: list[float] = []
     for step in steps:
         for path in step.folder.timing_files():

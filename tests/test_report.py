@@ -9,16 +9,13 @@ from browser import chromium
 from made_runs import HOSTILE, make_run
 
 from caco_recipes.funnel import read_run
+from caco_recipes.program_patterns import program_patterns
 from caco_recipes.report import script_json, write_report
-from caco_recipes.report_data import (
-    compression_ratio,
-    distinct_n,
-    gather,
-    kept_and_dropped,
-    nearest_seed,
-    shape,
-)
+from caco_recipes.report_data import gather
+from caco_recipes.report_map import problem_map
+from caco_recipes.report_measures import compression_ratio, distinct_n, kept_and_dropped, nearest_seed, shape
 from caco_recipes.run_folder import RunError, StepFolder
+from caco_recipes.sandbox import Pool
 
 STEPS = ("seeds", "unify", "execute_seeds", "solve", "verify")
 
@@ -73,6 +70,103 @@ def test_measures():
     near = nearest_seed(["ada has three red apples", "quite another question"], ["Ada has three red apples", "zzz"])
     assert near["copies"] == 1 and near["n"] == 2
     assert nearest_seed([], ["a"]) == {} == nearest_seed(["a"], [])
+
+
+def add_columns(step: StepFolder, columns) -> None:
+    """`columns(row)` added to every row of a step's parts, whose records stay."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in [*step.accepted_files(), *step.rejected_files()]:
+        table = pq.read_table(path)
+        made = [columns(row) for row in table.to_pylist()]
+        for name in made[0] if made else []:
+            table = table.append_column(name, pa.array([row[name] for row in made]))
+        pq.write_table(table, path)
+
+
+def test_difficulty_and_contamination_of_kept_and_dropped_rows(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+
+    def told(row):
+        met = row["reason"] == "answer_mismatch"
+        return {
+            "pass_rate": 0.9 if row["verdict"] == "accepted" else 0.2,
+            "cyclomatic": 3,
+            "contaminated_by": f"gsm8k/{len(row['id'])}" if met else "",
+            "contaminated_kind": "verbatim" if met else "",
+            "contaminated_span": "<img src=x> the very same words" if met else "",
+        }
+
+    add_columns(StepFolder(copy / "verify"), told)
+    write_report(copy)
+    report = gather(copy)
+    rates = report.difficulty["pass rate of the named model"]
+    assert rates["kept"]["p50"] == 0.9 and rates["dropped"]["p50"] == 0.2
+    assert rates["kept"]["n"] == report.totals["accepted"]
+    found = report.contamination
+    mismatches = sum(report.reasons["answer_mismatch"].values())
+    assert found["benchmarks"] == {"gsm8k": {"verbatim": mismatches}} and 1 <= len(found["examples"]) <= 4
+    assert "| gsm8k | verbatim |" in (copy / "report.md").read_text()
+    with chromium(tmp_path / "profile") as driver:
+        driver.get(f"file://{copy / 'report.html'}")
+        assert "met an item of a benchmark" in driver.find_element("id", "contamination-lead").text
+        quote = driver.find_element("css selector", "#contamination .quote")
+        assert "<img src=x> the very same words" in quote.text
+        driver.execute_script("arguments[0].click()", quote)
+        assert "gsm8k/16" in driver.find_element("id", "detail").text
+        assert driver.get_log("browser") == []
+
+
+def test_the_map_puts_like_problems_together_and_names_them(run, tmp_path):
+    kinds = {
+        "dice": "A fair die with {0} sides is rolled {1} times. What is the probability of a six?",
+        "train": "A train travels {0} kilometers in {1} hours. Its speed in kilometers per hour?",
+        "apples": "Maria buys {0} apples and {1} oranges at the market. How much fruit has she?",
+        "angle": "In triangle ABC the angle at A has {0} degrees and the angle at B {1} degrees.",
+    }
+    rows = [(kind, text.format(i + 2, 3 * i + 1)) for i in range(15) for kind, text in kinds.items()]
+    made = problem_map([text for _, text in rows], [str(i) for i in range(len(rows))])
+    again = problem_map([text for _, text in rows], [str(i) for i in range(len(rows))])
+    assert made == again and len(made["points"]) == 60 == sum(c["rows"] for c in made["clusters"])
+    # No cluster mixes kinds, and a point's nearest neighbours are of its kind.
+    for cluster in range(len(made["clusters"])):
+        assert len({rows[i][0] for i, point in enumerate(made["points"]) if point[2] == cluster}) == 1
+    for i, (x, y, _, _) in enumerate(made["points"]):
+        near = sorted((x - p[0]) ** 2 + (y - p[1]) ** 2 for j, p in enumerate(made["points"]) if rows[j] != rows[i])
+        others = [p for j, p in enumerate(made["points"]) if rows[j][0] != rows[i][0]]
+        assert min((x - p[0]) ** 2 + (y - p[1]) ** 2 for p in others) > near[2]
+    words = {word for cluster in made["clusters"] for word in cluster["words"]}
+    assert words & {"train", "kilometers"} and words & {"angle", "triangle", "degrees"}
+    assert (
+        problem_map(["a"] * 9, ["i"] * 9) == {} and len(problem_map(["same words"] * 20, ["i"] * 20)["points"]) == 20
+    )
+    assert len(problem_map(["", "1 2 3", "é"] * 10, ["i"] * 30)["points"]) == 30
+    with chromium(tmp_path / "profile") as driver:
+        driver.get(f"file://{run / 'report.html'}")
+        dots = driver.find_elements("css selector", "#map .dot")
+        assert len(dots) == len(gather(run).map["points"]) > 50
+        driver.execute_script("arguments[0].dispatchEvent(new MouseEvent('click'))", dots[3])
+        assert gather(run).map["points"][3][3] in driver.find_element("id", "detail").text
+
+
+def test_programs_are_taken_apart_in_the_sandbox():
+    codes = [
+        "def f(n):\n    return 1 if n < 2 else n * f(n - 1)\ninput = {'n': 3}\noutput = f(**input)",
+        "def g(m):\n    return 1 if m < 9 else m * g(m - 7)\ninput = {'m': 5}\noutput = g(**input)",
+        "import sympy as sp\nprint([x for x in range(3)])",
+        "def broken(:",
+        "print('\ud800')",
+        "(" * 5000,
+    ]
+    with Pool(workers=1) as pool:
+        made = program_patterns(pool, codes)
+        assert program_patterns(pool, ["def ("]) == {}
+        assert program_patterns(pool, ["x = 1"] * 200)["commonest"] == 200
+    assert made["programs"] == 3 and made["skeletons"] == 2 and made["commonest"] == 2
+    assert made["patterns"] | {} == made["patterns"] and made["patterns"]["recursion"] == 2
+    assert made["patterns"]["symbolic (sympy)"] == 1 and made["patterns"]["comprehension"] == 1
+    assert made["patterns"]["while loop"] == 0
 
 
 def test_histograms_share_bins_and_keep_outliers():

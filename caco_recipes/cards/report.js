@@ -215,6 +215,17 @@ function shape() {
     for (const [name, value] of diversity) list.append(make("dt", {}, name), make("dd", {}, format(value, Number.isInteger(value) ? 0 : 3)));
     box.append(make("div", { class: "card" }, make("h3", {}, "Diversity of accepted rows"), list));
   }
+  if (data.patterns.programs) {
+    const { programs, patterns, skeletons, commonest } = data.patterns;
+    const card = make("div", { class: "card" }, make("h3", {}, `What ${plural(programs, "accepted program")} are made of`));
+    for (const [name, count] of Object.entries(patterns).filter(([, n]) => n).sort((a, b) => b[1] - a[1]).slice(0, 12)) {
+      const item = bar(name, [[name, count]], count, programs, "small wide kept");
+      item.lastChild.textContent = `${format((100 * count) / programs)} %`;
+      card.append(item);
+    }
+    card.append(make("p", { class: "note small" }, `${plural(skeletons, "distinct syntax tree")} by node types; the commonest is that of ${plural(commonest, "program")}.`));
+    box.append(card);
+  }
   if (data.imports.programs) {
     const card = make("div", { class: "card" }, make("h3", {}, `Imports of ${plural(data.imports.programs, "accepted program")}`));
     const entries = [["none", data.imports.none], ...Object.entries(data.imports.modules)].filter(([, n]) => n).sort((a, b) => b[1] - a[1]).slice(0, 9);
@@ -229,6 +240,55 @@ function shape() {
     for (const [name, rows] of entries) { card.append(bar(name, [[name, rows]], rows, entries[0][1], "small kept above")); }
     box.append(card);
   }
+}
+// ---------------------------------------------------------------- map and contamination
+const COLOURS = ["#2f7ed8", "#0d9a82", "#c4523a", "#b07d12", "#8a55c9", "#4f9d3a", "#c2467f", "#5b6f8a", "#d9822b", "#2aa3b8", "#8c6d5a", "#6a7f1f"];
+function map() {
+  const { points, clusters, method } = data.map;
+  if (!points) return;
+  $("map").hidden = false;
+  const width = 720, height = 520, edge = 16;
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Map of ${plural(points.length, "problem")} in ${plural(clusters.length, "cluster")}` });
+  const byId = new Map(data.rows.map((row) => [row.id, row]));
+  for (const [x, y, cluster, id] of points) {
+    const row = byId.get(id);
+    const dot = draw("circle", { cx: edge + x * (width - 2 * edge), cy: edge + y * (height - 2 * edge), r: points.length > 400 ? 3.6 : 4.6, class: "dot", fill: COLOURS[cluster % COLOURS.length], "data-cluster": cluster });
+    if (row) {
+      dot.append(draw("title", {}, (row.problem || "").slice(0, 300)));
+      dot.addEventListener("click", () => browse({}, id));
+    }
+    svg.append(dot);
+  }
+  const light = (cluster) => { for (const dot of svg.querySelectorAll(".dot")) dot.classList.toggle("dim", cluster != null && Number(dot.dataset.cluster) !== cluster); };
+  clusters.forEach(({ words, rows }, cluster) => {
+    const swatch = make("i");
+    swatch.style.background = COLOURS[cluster % COLOURS.length];
+    const item = make("li", { tabindex: "0" }, swatch, make("span", {}, words.join(", ") || "no common word"), make("small", {}, format(rows)));
+    item.addEventListener("mouseenter", () => light(cluster));
+    item.addEventListener("focus", () => light(cluster));
+    item.addEventListener("mouseleave", () => light(null));
+    item.addEventListener("blur", () => light(null));
+    $("map-legend").append(item);
+  });
+  $("map-plot").append(svg, make("p", { class: "note small" }, `${plural(points.length, "problem")}; vectors: ${method}; t-SNE and k-means.`));
+}
+function contamination() {
+  const { steps, benchmarks, examples } = data.contamination;
+  if (!benchmarks) return;
+  $("contamination").hidden = false;
+  const entries = Object.entries(benchmarks).map(([name, kinds]) => [name, Object.entries(kinds), Object.values(kinds).reduce((a, b) => a + b, 0)]).sort((a, b) => b[2] - a[2]);
+  const total = entries.reduce((sum, [, , n]) => sum + n, 0);
+  $("contamination-lead").textContent = `${steps.length ? `Checked by ${steps.join(", ")}: ` : ""}${total ? `${plural(total, "row")} met an item of a benchmark; certain matches are rejected, borderline ones undecided.` : "no row met an item of a benchmark."}`;
+  if (!total) return;
+  const counts = make("div", { class: "card" }, make("h3", {}, "Rows per benchmark"));
+  for (const [name, kinds, n] of entries) counts.append(bar(name, kinds, n, entries[0][2], "small"));
+  const found = make("div", { class: "card" }, make("h3", {}, "What matched"));
+  for (const { id, item, kind, span } of examples.slice(0, 8)) {
+    const quote = make("button", { class: "quote", type: "button" }, make("span", {}, make("span", { class: "pill" }, kind), make("small", { class: "note" }, ` ${item}`)), make("q", {}, span));
+    quote.addEventListener("click", () => browse({}, id));
+    found.append(quote);
+  }
+  $("contamination-cards").append(counts, found);
 }
 function costs() {
   const box = $("costs");
@@ -396,7 +456,7 @@ function detail(row) {
   if (row.solution) block("Solution", make("p", { class: "text" }, row.solution));
   if (row.code) block("Program", code(row.code));
   if (row.stdout && row.stdout.trim() !== (row.output_text || "").trim()) { const pre = make("pre", {}, row.stdout); block("Printed", pre); }
-  const facts = ["source", "licence", "domain", "problem_origin", "status", "unified_by", "answer_rule", "judge_verdict"].filter((name) => row[name]);
+  const facts = ["source", "licence", "domain", "problem_origin", "status", "unified_by", "answer_rule", "judge_verdict", "pass_rate", "attempts", "difficulty_model", "solve_rate", "variant", "contaminated_by", "contaminated_kind", "contaminated_span", "layout"].filter((name) => row[name]);
   const list = make("dl", { class: "facts" });
   for (const name of facts) list.append(make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, row[name]));
   if (row.parents) list.append(make("dt", {}, "parents"), make("dd", {}, row.parents.join(", ")));
@@ -417,5 +477,5 @@ $("theme").addEventListener("click", () => {
   const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = dark ? "light" : "dark";
 });
-tiles(); sankey(); funnelTable(); reasons(); shape(); costs(); models(); examples(); controls(); filter();
+tiles(); sankey(); funnelTable(); reasons(); shape(); map(); contamination(); costs(); models(); examples(); controls(); filter();
 document.documentElement.dataset.ready = "true";
