@@ -108,7 +108,7 @@ WORDS: dict[str, dict[int, str]] = {
     },
     "planning/scheduling": {
         5: "schedule* earliest_finish makespan worker_can critical_path prerequisite* shortest_route blocks_world "
-        "fewest_moves minimum_number_of_moves shortest_path deadline* knapsack travelling_salesman stack_of_blocks",
+        "fewest_moves fewest_number minimum_number_of_moves shortest_path deadline* knapsack travelling_salesman stack_of_blocks",
         3: "tasks route robot warehouse grid_of_cells each_move deliver* machine_can must_be_finished after_task one_step",
     },
 }

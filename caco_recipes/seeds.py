@@ -1,8 +1,8 @@
 """The `seeds` stage: seed sets in one schema (paper, section 3.1: MATH, DeepScaleR, Big-Math, KodCode; also GSM8K, science).
 
-In: sources under `sources:`, each a local file (JSON Lines or Parquet), a Hub dataset, or a known set by name. Out, per
-seed: `problem`, `solution`, `answer`, `program`, `tests`, `domain` (math, code, science), `source`, `licence`,
-`solve_rate`. A file of one's own needs only `problem` (and `answer`); `columns` maps other names.
+In: sources under `sources:`, each a local file (JSON Lines or Parquet), a Hub dataset, a known set by name, or a kind of
+problem made by rule (`procedural`). Out, per seed: `problem`, `solution`, `answer`, `program`, `tests`, `domain` (math,
+code, science, logic, planning), `source`, `licence`, `solve_rate`. A file of one's own needs only `problem` (and `answer`); `columns` maps other names.
 
 Rejected: a row without a problem (`bad_row:problem`), a row that a cut leaves out (`bad_row:solve_rate`, or
 `bad_row:no_solve_rate` where the set doesn't say), and a problem that an earlier row has (`duplicate:seed`).
@@ -22,6 +22,7 @@ from typing import Any
 
 from caco_recipes import identity
 from caco_recipes.configs import StageConfig, option
+from caco_recipes.procedural import KINDS, PROCEDURAL_VERSION, SOURCE, generate
 from caco_recipes.recipe import RecipeError, nearest
 from caco_recipes.seed_sets import COLUMNS, SEED_SETS, SeedSet, finish, set_of_hub_name
 from caco_recipes.verdicts import ACCEPTED, REJECTED
@@ -33,11 +34,14 @@ ROW = FEATURES | {"lineage": "string", "reason": "string"}
 
 @dataclass(kw_only=True)
 class Source:
-    """One source of seeds: `set`, `path` or `hub`."""
+    """One source of seeds: `set`, `path`, `hub` or `procedural`."""
 
     set: str = option("A known set: math, gsm8k, deepscaler, big_math, kodcode or megascience.", "")
     path: str = option("A JSON Lines (.jsonl, .json) or Parquet (.parquet) file.", "")
     hub: str = option("A dataset on the Hub (owner/name); a known set's own repository by default.", "")
+    procedural: str = option("A kind of problem that is made by rule (caco_recipes/procedural).", "")
+    count: int = option("procedural: how many.", 100)
+    seed: int = option("procedural: seed of the draws.", 42)
     revision: str | None = option("Hub: branch, tag or commit.")
     config: str | None = option("Hub: the dataset's configuration; by default all that a known set names.")
     split: str = option("Hub: the split; by default the known set's, or train.", "")
@@ -51,8 +55,15 @@ class Source:
     def __post_init__(self) -> None:
         if self.set and self.set not in SEED_SETS:
             raise ValueError(f"no known set {self.set!r}; {nearest(self.set, SEED_SETS)}")
-        if not (self.set or self.path or self.hub) or (self.path and self.hub):
-            raise ValueError("a source is a known set, a path or a Hub name (set, path, hub)")
+        if self.procedural:
+            if self.procedural not in KINDS:
+                raise ValueError(f"no procedural kind {self.procedural!r}; {nearest(self.procedural, KINDS)}")
+            if self.set or self.path or self.hub or self.columns:
+                raise ValueError("procedural: such a source has no set, path, hub or columns")
+            if self.count < 1:
+                raise ValueError("count must be at least 1")
+        elif not (self.set or self.path or self.hub) or (self.path and self.hub):
+            raise ValueError("a source is a known set, a path, a Hub name or a kind (set, path, hub, procedural)")
         for name in self.columns:
             if name not in COLUMNS:
                 raise ValueError(f"columns: a seed has no column {name!r}; {nearest(name, COLUMNS)}")
@@ -63,11 +74,13 @@ class Source:
 
     @property
     def hub_name(self) -> str:
-        return "" if self.path else self.hub or self.known.hub
+        return "" if self.path or self.procedural else self.hub or self.known.hub
 
     @property
     def name(self) -> str:
         """What the source is called in the `source` column."""
+        if self.procedural:
+            return self.source or f"{SOURCE}: {self.procedural}"
         return self.source or self.hub_name or (self.known.hub if self.known else Path(self.path).name)
 
 
@@ -140,6 +153,12 @@ def run(batch: dict[str, list], config: Config, seen: set[str]) -> dict[str, lis
 
 def _read(source: Source) -> Iterator[dict[str, Any]]:
     """A source's rows with its own columns. The first row decides whether the columns are there."""
+    if source.procedural:
+        try:
+            yield from generate(source.procedural, source.count, source.seed)
+        except ValueError as error:
+            raise RecipeError(f"seeds: {error}") from None
+        return
     if source.path:
         path = Path(source.path)
         if not path.is_file():
@@ -213,7 +232,9 @@ def _read_hub(source: Source) -> Iterator[dict[str, Any]]:
 
 
 def content_version(source: Source) -> str:
-    """What a source's content is called: the sha256 of a file, or a Hub dataset's commit."""
+    """What a source's content is called: the sha256 of a file, a Hub dataset's commit, what a kind is made of."""
+    if source.procedural:
+        return f"procedural {PROCEDURAL_VERSION}, {source.count} with seed {source.seed}"
     if source.path:
         try:
             with Path(source.path).open("rb") as file:

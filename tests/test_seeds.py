@@ -203,8 +203,8 @@ def test_a_mapped_column_that_is_not_there_names_the_nearest(tmp_path):
 @pytest.mark.parametrize(
     "keys, message",
     [
-        ({}, "known set, a path or a Hub name"),
-        ({"path": "a", "hub": "b/c"}, "known set, a path or a Hub name"),
+        ({}, "known set, a path, a Hub name or a kind"),
+        ({"path": "a", "hub": "b/c"}, "known set, a path, a Hub name or a kind"),
         ({"set": "mathh"}, "did you mean 'math'"),
         ({"path": "a", "columns": {"problm": "q"}}, "did you mean 'problem'"),
     ],
