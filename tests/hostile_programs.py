@@ -69,6 +69,7 @@ PROGRAMS: dict[str, tuple[tuple[str, ...], str]] = {
     # descriptors
     "facts_pipe": (("ok", "error"), "import os\nfor fd in range(4, 300):\n    try:\n        os.write(fd, b'x' * 9)\n        os.read(fd, 1)\n    except OSError:\n        pass\noutput = 1"),
     "forged_exit": (("error",), "import os, struct\nparts = [b'ok', b'', b'', b'666', b'666']\nhead = struct.pack('<6I', *map(len, parts), 0)\nos.lseek(3, 0, 0)\nos.write(3, bytes(16) + head + b''.join(parts))\nos._exit(0)"),
+    "forged_by_nonce": (("error",), "import os, struct, sys\nframe = sys._getframe()\nwhile frame and 'nonce' not in frame.f_locals:\n    frame = frame.f_back\nparts = [b'unscreened', b'', b'', b'', b'']\nos.pwrite(3, frame.f_locals['nonce'] + struct.pack('<6I', *map(len, parts), 0) + b''.join(parts), 0)\nos._exit(0)"),
     "truncate_results": (("ok", "error", "output_limit"), "import os\nos.ftruncate(3, 1 << 19)\nos.lseek(3, 1 << 19, 0)\noutput = 1"),
     "sparse_stdout": (("output_limit", "error"), "import os\nos.ftruncate(1, 1 << 40)\noutput = 1"),
     "coredump": (("error",), "import os, resource\nresource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)\nos.abort()"),

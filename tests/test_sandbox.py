@@ -217,6 +217,25 @@ def test_inside_dataset_map_workers(pool, tmp_path):
     assert pool.run_one(PROGRAM.format(n=1)).ok  # the parent's own servers are as they were
 
 
+@pytest.mark.slow  # starting Ray takes several seconds
+def test_inside_a_ray_task(root):
+    ray = pytest.importorskip("ray", reason="ray is an extra of its own")
+    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": str(root)}})
+    try:
+
+        @ray.remote
+        def execute(first: int) -> list:
+            from caco_recipes.sandbox import Pool
+
+            with Pool(1) as pool:
+                return [(r.status, r.output) for r in pool.run([PROGRAM.format(n=first + n) for n in range(5)])]
+
+        parts = ray.get([execute.remote(0), execute.remote(5)], timeout=120)
+    finally:
+        ray.shutdown()
+    assert [row for part in parts for row in part] == [("ok", str(2 * n)) for n in range(10)]
+
+
 def test_share_gives_the_same_results(pool):
     codes = [PROGRAM.format(n=n) for n in range(50)]
     codes[5], codes[9], codes[20] = "1/0", "import os\noutput = len(os.environ)", "while True: pass"

@@ -187,6 +187,31 @@ def test_one_endless_program_delays_nothing_behind_it(level):
         assert 4.5 < sleeper.result().wall_seconds < 7
 
 
+def test_nearly_asleep_is_no_way_to_hold_a_place(level):
+    """Programs that use just too much of the CPU to be asleep: neither the server nor the programs behind them wait."""
+    nearly = "import time\nwhile True:\n    end = time.perf_counter() + 0.0008\n    while time.perf_counter() < end: pass\n    time.sleep(0.02)"
+    limits = Limits(cpu_seconds=0.5, slow_cpu_seconds=None, idle_seconds=1.0)
+    with Pool(1, limits, isolation=level) as pool:
+        pool.run_one(CANARY)
+        held = [pool.submit(nearly) for _ in range(4)]
+        assert all(result.ok for result in pool.run([CANARY] * 20))
+        assert not any(future.done() for future in held)
+        assert all(future.result(60).status == "timeout" for future in held)
+        assert pool.restarts == 0
+
+
+def test_no_text_of_a_program_breaks_a_file(level):
+    codes = [
+        "raise ValueError('\\ud800')",
+        "input = {'\\ud800': 1}\n" + "x = 1\n" * 6 + "output = 2",
+        "print('\\ud800')",
+    ]
+    with Pool(1, LIMITS, isolation=level, rules="caco") as pool:
+        for result in pool.run([*codes, "x = '\ud800' ++"]):
+            texts = [result.reason, result.output_text, result.stdout, result.exception_message, *result.unused]
+            "".join([*texts, result.input or "", result.output or ""]).encode("utf-8")
+
+
 @pytest.mark.parametrize("isolation", ["basic", "unsafe"])
 @pytest.mark.filterwarnings("ignore:isolation 'unsafe'")
 def test_lower_levels_run_and_limit(isolation):

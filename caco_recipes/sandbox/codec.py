@@ -12,7 +12,6 @@ the order of insertion). Everything else is an object with one key:
     $np {dtype, shape, data}   $sympy {str, srepr}   $repr {class, text} (addresses masked)
 """
 
-import binascii
 import json
 import re
 import sys
@@ -134,7 +133,7 @@ class Encoder:
         if kind is bytes:
             if len(value) * 2 > self.bounds.characters:
                 raise TooLarge("characters")
-            return '{"$bytes":"' + binascii.hexlify(value).decode("ascii") + '"}'
+            return '{"$bytes":"' + bytes.hex(value) + '"}'
         if kind is range:
             numbers = (value.start, value.stop, value.step)
             return '{"$range":[' + ",".join(self._int(number) for number in numbers) + "]}"

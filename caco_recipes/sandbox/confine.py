@@ -193,8 +193,8 @@ def server_filter(read_only_opens: bool) -> bytes:
         out += _rule("ftruncate", _PERMIT)
     for name in _SERVER_ONLY:
         out += _rule(name, _PERMIT)
-    # A clone is a thread, or the server's own plain fork; never a namespace, never a traced or shared-parent child.
-    out += _rule("clone", _low(0) + _op(_JSET, _CLONE_NEW | 0x00002000 | 0x00008000, 0, 1) + _refuse() + _PERMIT)
+    # A clone is a thread, or the server's and the forker's own plain fork; never a namespace, never a traced child.
+    out += _rule("clone", _low(0) + _op(_JSET, _CLONE_NEW | 0x00002000, 0, 1) + _refuse() + _PERMIT)
     # asyncio's self-pipe: a connected local pair. No socket(), connect(), bind(), sendmsg().
     out += _rule("socketpair", _one_of(0, (1,)))
     out += _rule("sendto", _is_zero(4))
@@ -235,13 +235,19 @@ class Filter:
             ctypes.c_long(1),
             ctypes.c_long(4),
         )  # SET_MODE_FILTER, SPEC_ALLOW
-        self._pointer = ctypes.byref(self._program)
+        self.pointer = ctypes.byref(self._program)
         self._syscall = libc().syscall
 
     def install(self) -> None:
         """Adds the filter to this thread, for good. Needs no_new_privs. Raises `Refused`."""
-        if self._syscall(*self._call, self._pointer) != 0:
+        if self._syscall(*self._call, self.pointer) != 0:
             _check(-1, "seccomp filter")
+
+
+def plain_clone() -> int:
+    """A fork whose child's parent is the caller's (CLONE_PARENT): 0 in the child, else its id or a negative errno."""
+    pid = _syscall("clone", 0x00008000 | 17, 0, 0, 0, 0)
+    return pid if pid >= 0 else -ctypes.get_errno()
 
 
 # ------------------------------------------------------------------------------------------------ Landlock
@@ -420,6 +426,11 @@ def die_with_parent() -> None:
 def name_process(name: str) -> None:
     """What `ps` and `top` show of this process and its children (Linux only)."""
     libc().prctl(15, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0)
+
+
+def leave_no_core() -> None:
+    """No core dump of this process or its children, also where the machine pipes them to a program (Linux only)."""
+    libc().prctl(4, 0, 0, 0, 0)  # not dumpable: nor to be looked into through /proc by others of the same user
 
 
 def drop_capabilities() -> None:

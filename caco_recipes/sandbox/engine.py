@@ -19,7 +19,7 @@ def _sources() -> str:
     """A hash of this package's own code and warm-up texts."""
     digest = hashlib.sha256()
     for name in sorted(os.listdir(_HERE)):
-        if name.endswith(".py"):
+        if name.endswith((".py", ".c")):
             with open(os.path.join(_HERE, name), "rb") as file:
                 digest.update(name.encode() + b"\0" + file.read() + b"\0")
     return digest.hexdigest()[:8]

@@ -55,9 +55,9 @@ class Harness:
         except (RecursionError, MemoryError):
             return None, "0:too complex to parse"
 
-    def prepare(self, source: str, want_rules: bool):
+    def prepare(self, source: str, want_rules: bool, tree: ast.Module | None = None):
         """(code, facts text): compiles, records a literal `input` as written, collects the facts for the rules."""
-        tree, wrong = self.parse(source)
+        tree, wrong = self.parse(source) if tree is None else (tree, "")
         if tree is None:
             return None, '{"syntax":' + self._quoted(wrong) + "}"
         literal = self.literal_input(tree)
@@ -255,7 +255,7 @@ class Harness:
             if refused:
                 os.write(results, record("unscreened", refused, "", "", "", 0))
                 continue
-            code, facts = self.prepare(source, want_rules)
+            code, facts = self.prepare(source, want_rules, tree)
             if code is None:
                 os.write(results, record("unscreened", "syntax", "", "", "", 0))
                 continue

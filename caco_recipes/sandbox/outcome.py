@@ -96,6 +96,8 @@ class Reader:
         written = (facts or {}).get("input")
         if written is None:
             written = self.checked(record.input)
+        if record.status == "unscreened":  # said of shared programs only, never by one that runs alone
+            return self.forged(written, stdout, cut, measured, facts)
         if record.status != "ok":
             name, line, message, what = self.detail(record.detail)
             reason = {
@@ -111,13 +113,16 @@ class Reader:
             return self.result(record.status, reason, written, None, "", stdout, cut, measured, facts, exception)
         output, text, source = self.checked(record.output), record.text, "variable"
         if record.output and output is None:
-            return self.result(
-                "error", "exception:Forged", written, None, "", stdout, cut, measured, facts,
-                ("Forged", 0, "the result is not well formed"),
-            )  # fmt: skip
+            return self.forged(written, stdout, cut, measured, facts)
         if output is None:
             output, text, source = last_line(stdout)
         return self.result("ok", "", written, output, text, stdout, cut, measured, facts, source=source)
+
+    def forged(self, written, stdout, cut, measured, facts) -> Result:
+        return self.result(
+            "error", "exception:Forged", written, None, "", stdout, cut, measured, facts,
+            ("Forged", 0, "the result is not well formed"),
+        )  # fmt: skip
 
     def result(
         self, status, reason, written, output, text, stdout, cut, measured, facts, exception=("", 0, ""), source=""
@@ -131,10 +136,12 @@ class Reader:
                 if rule_reason:
                     verdict, reason = "rejected", rule_reason
         cpu, wall, peak = measured
+        name, number, message = exception
         return Result(
-            status, reason, verdict, written, output, text, source, stdout, cut, *exception,
+            status, printable(reason), verdict, written, output, text, source, stdout, cut, name, number,
+            printable(message),
             round(cpu, 6), round(wall, 6), round(peak, 3), self.isolation, self.engine_version, rule_reason,
-            tuple(unused), lines,
+            tuple(map(printable, unused)), lines,
         )  # fmt: skip
 
     def stdout(self, data: bytes, size: int) -> tuple[str, bool]:
@@ -178,6 +185,11 @@ class Reader:
 
 
 _WHATS = ("", "file", "network", "process", "operation")
+
+
+def printable(text: str) -> str:
+    """`text` with lone surrogates, which no file takes, written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def last_line(stdout: str) -> tuple[str | None, str, str]:

@@ -199,7 +199,7 @@ class Pool:
         """
         self.start()
         finished: queue.SimpleQueue = queue.SimpleQueue()
-        window = max(128, self.workers * 16, self.workers * self.share * 4)
+        window = max(128, self.workers * 16, self.workers * self.share * 8)
         source = enumerate(codes)
         open_indices: dict[int, None] = {}  # in order of submission
         exhausted = False

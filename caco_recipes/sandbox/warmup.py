@@ -7,9 +7,9 @@ the engine version, so that two runs start from the same state.
 import re
 
 _PLAIN_MODULES = (
-    "math cmath itertools functools collections collections.abc fractions decimal re random heapq bisect string "
+    "math itertools functools collections collections.abc fractions decimal re random heapq bisect string "
     "statistics operator numbers copy datetime typing dataclasses enum json time calendar textwrap warnings "
-    "contextlib abc io array struct sys os _json binascii queue threading"
+    "contextlib abc io array struct sys os _json queue threading"
 ).split()
 
 WARM_MODULES = {

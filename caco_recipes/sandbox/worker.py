@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 
+from caco_recipes.sandbox import native
 from caco_recipes.sandbox.results import Limits
 from caco_recipes.sandbox.warmup import WARM_MODULES, WARM_UP
 
@@ -119,6 +120,7 @@ def start_worker(
 ) -> Worker:
     """Executes a fork server for programs of `kind`; it reports over the socket when it is ready. Raises `OSError`."""
     ours, theirs = socket.socketpair()
+    loop = loop_file() if not portable else -1
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-s", "-B", SCRIPT, str(theirs.fileno())],
@@ -126,7 +128,7 @@ def start_worker(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), *([loop] if loop >= 0 else [])],
             start_new_session=True,
         )
     except BaseException:
@@ -134,6 +136,8 @@ def start_worker(
         raise
     finally:
         theirs.close()
+        if loop >= 0:
+            os.close(loop)
     config = asdict(limits) | {
         "isolation": isolation,
         "slots": slots,
@@ -144,6 +148,8 @@ def start_worker(
         "warm_up": WARM_UP[kind],
         "library_paths": library_paths(),
         "huge_pages": True,
+        "native": loop,
+        "cores": cores,
         "result_cap": RESULT_CAP,
         # a program that gets less than this share of a core over a while is waiting, not starved
         "idle_share": min(0.01, 0.05 * cores / max(slots, 1)),
@@ -158,6 +164,20 @@ def start_worker(
     return worker
 
 
+def loop_file() -> int:
+    """A memory file with the forker's compiled loop; -1 when there is none."""
+    library = native.library()
+    if library is None:
+        return -1
+    try:
+        descriptor = os.memfd_create("forker")
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(library)
+        return descriptor
+    except OSError:
+        return -1
+
+
 def environment(seed: int) -> dict[str, str]:
     """The whole environment of a fork server: nothing of ours leaks, and everything that changes results is pinned."""
     pinned = {
@@ -167,7 +187,11 @@ def environment(seed: int) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        # the C heap in one piece, which huge pages can lie under; large arrays are still mapped one by one
+        "GLIBC_TUNABLES": "glibc.malloc.top_pad=33554432:glibc.malloc.mmap_threshold=2097152:"
+        "glibc.malloc.trim_threshold=268435456",
         "SYMPY_USE_CACHE": "yes",
+        "SYMPY_CACHE_SIZE": "None",  # without bound: a hit writes no list of recent uses, which would copy its pages
     }
     # where the interpreter's own shared libraries may lie
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}

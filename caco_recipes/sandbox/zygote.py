@@ -15,7 +15,6 @@ import fcntl
 import gc
 import json
 import marshal
-import mmap
 import os
 import resource
 import select
@@ -31,9 +30,16 @@ FRAME = struct.Struct("<I")
 # kind, job id, wait status, killed, cpu seconds, wall seconds, peak KB, stdout size, then lengths: facts, results, stdout
 REPLY = struct.Struct("<cQiBddQQIII")
 NOT_KILLED, KILLED_CPU, KILLED_IDLE = 0, 1, 2
+WALL_FACTOR = 40  # times the CPU limit, before the coordinator takes this server for stuck
 FACTS_BYTES = 256 * 1024
-FACTS_FD = 4
-RESULT_FD = 3
+# where a program's process finds things; 0 and 2 are /dev/null
+STDOUT_FD, RESULT_FD, JOB_FD, FACTS_FD = 1, 3, 4, 5
+HIGHEST_FD = 256
+ORDER = struct.Struct("<IIII")  # to the forker: slot, length of what lies in it, ceiling of CPU seconds, way
+BIRTH = struct.Struct("<ii")  # from it: slot, process id (or a negative error number)
+JOB = struct.Struct("<16s?")  # in the slot: nonce, rules wanted; then the program
+COMPILED, SINGLE, VARIANTS, SHARED, SELF_TEST = range(5)  # ways to run
+WAYS = {"single": SINGLE, "variants": VARIANTS, "shared": SHARED}
 
 
 def load(name: str) -> dict:
@@ -57,7 +63,9 @@ class Zygote:
         self.config = config
         self.confine = load("confine")
         self.level = config["isolation"]
+        self.pid = os.getpid()
         self.running: dict[int, Child] = {}
+        self.unborn: dict[int, Child] = {}
         self.queue: list[tuple] = []
         self.buffer = bytearray()
         self.pidfds = hasattr(os, "pidfd_open") and not config["portable"]
@@ -67,15 +75,21 @@ class Zygote:
         """Warm-up first, with the rights of an ordinary process; then confinement, step by step, and a test of it."""
         config, confine = self.config, self.confine
         self.settle_paths()
+        restore_arenas = gather_arenas(confine) if config["huge_pages"] else None
         self.import_warm_modules()
         stdout = self.own_stdout()
         self.harness = self.make_harness(stdout)
         self.warm_up()
-        self.slots = [Slot(config["portable"]) for _ in range(config["slots"])]
-        self.compiler = None
-        self.base_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.slots = [Slot(number, config["portable"]) for number in range(config["slots"])]
+        self.all_slots = tuple(self.slots)
+        self.compiler = self.forker = None
+        self.loop = native_loop(config)
+        if restore_arenas is not None:
+            restore_arenas()
         self.harness_module["quiet_collector"]()
-        huge = collapse_heap(confine) if config["huge_pages"] else 0
+        keep_text_mapped(confine)
+        self.heap = collapse_heap(confine) if config["huge_pages"] else []
+        self.base_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         size = address_space()
         # warm files are read before the root is gone
         time.localtime()
@@ -84,6 +98,7 @@ class Zygote:
         if sys.platform == "linux":
             prefer_as_victim()
             confine["name_process"]("caco-sandbox")
+            confine["leave_no_core"]()
         trees = confine["interpreter_trees"](tuple(config["library_paths"])) if self.level != "unsafe" else []
         if self.level == "strict":
             confine["bare_root"](trees)
@@ -108,11 +123,16 @@ class Zygote:
             libc = confine["libc"]()
             self.fork, self.exit_now, self.libc_prctl = libc.fork, libc._exit, libc.prctl
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        self.self_test()
         self.harness_module["quiet_collector"]()
+        self.pid = os.getpid()
+        if sys.platform == "linux" and not config["portable"]:
+            self.forker = Forker()
+            self.forker.start(self)
+        self.self_test()
         ready = {
             "isolation": self.level,
-            "huge_pages": huge,
+            "huge_pages": sum(length >> 21 for _, length in self.heap),
+            "native": self.loop is not None,
             "base_mb": self.base_kb / 1024,
             "pid": os.getpid(),
             "warm_up_faults": self.warm_up_faults,
@@ -192,22 +212,22 @@ class Zygote:
         resource.setrlimit(resource.RLIMIT_NPROC, (wanted, wanted))
 
     def self_test(self) -> None:
-        """Fails closed: a forked child tries what must be refused; anything that works ends this server."""
+        """Fails closed: a process made like those of programs tries what must be refused; anything that works ends this."""
         if self.level == "unsafe":
             return
-        reader, writer = os.pipe()
-        pid = self.fork()
-        if pid == 0:
-            self.child_filter.install()
-            try:
-                os.write(writer, ", ".join(holes(self.level)).encode())
-            finally:
-                self.exit_now(0)
-        os.close(writer)
-        found = os.read(reader, 4096).decode()
-        os.close(reader)
+        slot = self.slots[0]
+        if self.forker is not None:
+            self.forker.order(slot.number, 0, 10, SELF_TEST)
+            ((_, pid),) = self.forker.births()
+        else:
+            pid = self.fork()
+            if pid == 0:
+                self.become_program(slot.number, 0, 10, SELF_TEST)
+        if pid < 0:
+            raise OSError(-pid, os.strerror(-pid))
         _, status = os.waitpid(pid, 0)
-        if found or status != 0:
+        found = os.pread(slot.results, 4096, 0).decode()
+        if found != "none" or status != 0:
             raise self.confine["Refused"](
                 f"the confinement does not hold here: {found or 'its test ended abnormally'}"
             )
@@ -221,11 +241,16 @@ class Zygote:
         """Jobs in, answers out, until the socket closes."""
         control = self.control.fileno()
         self.poll.register(control, select.POLLIN)
+        if self.forker is not None:
+            self.poll.register(self.forker.descriptor, select.POLLIN)
         while True:
             for descriptor, _ in self.poll.poll(self.pause()):
                 if descriptor == control:
                     if not self.receive():
                         return
+                elif self.forker is not None and descriptor == self.forker.descriptor:
+                    for slot, pid in self.forker.births():
+                        self.born(self.unborn.pop(slot), pid)
                 elif self.compiler is not None and descriptor == self.compiler.descriptor:
                     self.compiled()
                 elif descriptor in self.running:
@@ -304,56 +329,91 @@ class Zygote:
         self.queue[:0] = jobs[1:]
 
     def launch(self, job: tuple, facts: bytes = b"", code: bytes = b"") -> None:
+        """Lays a program into a slot and has a process made for it."""
         number, kind, cpu, idle, want_rules, sources, inputs = job
-        slot, handle, pid = self.slots.pop(), None, -1
+        slot = self.slots.pop()
         runs = max(1, len(inputs), len(sources))
+        child = Child(number, slot, os.urandom(16), cpu, idle, runs, facts)
+        way = COMPILED if code else WAYS[kind]
+        ceiling = int(cpu * runs) + 2
         try:
-            variants = [self.decoder(text, self.bounds) for text in inputs]
             slot.clear()
-            nonce = os.urandom(16)
-            started = time.monotonic()
+            length = slot.fill(JOB.pack(child.nonce, want_rules) + (code or marshal.dumps((sources, inputs))))
+            child.start()
+            self.unborn[slot.number] = child
+            if self.forker is not None:
+                self.forker.order(slot.number, length, ceiling, way)
+                return
             pid = self.fork()
-            if pid == 0:
-                self.become_program(
-                    slot, "compiled" if code else kind, cpu * runs, want_rules, sources, variants, nonce, code
-                )
-            if pid < 0:
-                raise OSError(11, "fork refused: no process, or no memory, to be had")
-            handle = os.pidfd_open(pid) if self.pidfds else -pid
         except OSError as error:
-            if pid > 0:  # out of descriptors: it can't be watched, so it must not run
-                signal_child(pid)
-                os.waitpid(pid, 0)
-            self.slots.append(slot)
-            self.send(REPLY.pack(b"F", number, 0, 0, 0, 0, 0, 0, 0, 0, 0), str(error).encode())
+            self.unborn.pop(slot.number, None)
+            self.not_born(child, str(error))
             return
-        self.running[handle] = Child(number, pid, handle, slot, nonce, cpu, idle, started, runs, facts)
-        if self.pidfds:
-            self.poll.register(handle, select.POLLIN)
+        if pid == 0:
+            self.become_program(slot.number, length, ceiling, way)
+        self.born(self.unborn.pop(slot.number), pid)
 
-    def become_program(self, slot, kind, cpu, want_rules, sources, variants, nonce, code) -> None:
-        """In the child. Never returns."""
-        harness = self.harness
+    def born(self, child, pid: int) -> None:
+        """Starts to watch a process that the forker has made."""
+        if pid < 0:
+            self.not_born(child, f"fork refused ({os.strerror(-pid)}): no process, or no memory, to be had")
+            return
+        child.pid = pid
+        try:
+            child.handle = os.pidfd_open(pid) if self.pidfds else -pid
+        except OSError as error:  # out of descriptors: it can't be watched, so it must not run
+            signal_child(pid)
+            os.waitpid(pid, 0)
+            self.not_born(child, str(error))
+            return
+        self.running[child.handle] = child
+        if self.pidfds:
+            self.poll.register(child.handle, select.POLLIN)
+
+    def not_born(self, child, why: str) -> None:
+        self.slots.append(child.slot)
+        self.send(REPLY.pack(b"F", child.number, 0, 0, 0, 0, 0, 0, 0, 0, 0), why.encode())
+
+    def become_program(self, slot_number: int, length: int, ceiling: int, way: int) -> None:
+        """In a new process: gives up the server's rights, then runs the order. Never returns. (forker.c does the same.)"""
+        slot = self.all_slots[slot_number]
         try:
             if self.libc_prctl is not None:
                 self.libc_prctl(1, 9, 0, 0, 0)  # the kernel ends this process when the server ends
-            os.dup2(slot.out, 1)
+                if os.getppid() != self.pid:
+                    self.exit_now(70)  # it has ended before
+            os.dup2(slot.out, STDOUT_FD)
             os.dup2(slot.results, RESULT_FD)
-            if kind == "compiled":
-                os.closerange(RESULT_FD + 1, 256)
-            else:
+            os.dup2(slot.job, JOB_FD)
+            if way != COMPILED:
                 os.dup2(slot.facts_in, FACTS_FD)
-                os.closerange(FACTS_FD + 1, 256)
-            ceiling = int(cpu) + 2
+            os.closerange(JOB_FD + 1 if way == COMPILED else FACTS_FD + 1, HIGHEST_FD)
             resource.setrlimit(resource.RLIMIT_CPU, (ceiling, ceiling + 1))
             if self.child_filter is not None:
                 self.child_filter.install()
+        except BaseException:
+            self.exit_now(70)
+        self.run_order(length, way)
+
+    def run_order(self, length: int, way: int) -> None:
+        """In a confined process: reads its order and runs it. Never returns."""
+        harness = self.harness
+        try:
+            if way == SELF_TEST:
+                os.write(RESULT_FD, (", ".join(holes(self.level)) or "none").encode())
+                self.exit_now(0)
+            job = os.pread(JOB_FD, length, 0)
+            os.close(JOB_FD)
+            nonce, want_rules = JOB.unpack_from(job)
             gc.enable()
-            if kind == "compiled":
-                harness.main_compiled(code, nonce, RESULT_FD)
-            elif kind == "single":
+            if way == COMPILED:
+                harness.main_compiled(job[JOB.size :], nonce, RESULT_FD)
+                self.exit_now(0)
+            sources, inputs = marshal.loads(job[JOB.size :])
+            if way == SINGLE:
                 harness.main_single(sources[0], want_rules, FACTS_FD, nonce, RESULT_FD)
-            elif kind == "variants":
+            elif way == VARIANTS:
+                variants = [self.decoder(text, self.bounds) for text in inputs]
                 harness.main_variants(sources[0], variants, want_rules, FACTS_FD, nonce, RESULT_FD)
             else:
                 harness.main_shared(sources, want_rules, FACTS_FD, nonce, RESULT_FD, self.reset_state)
@@ -373,7 +433,9 @@ class Zygote:
                 if child.handle not in self.running:
                     continue
             if now >= child.next_look:
-                verdict = child.look(now, self.config["idle_share"])
+                verdict = child.look(
+                    now, self.config["idle_share"], min(1.0, self.config["cores"] / len(self.running))
+                )
                 if verdict:
                     child.killed = verdict
                     self.kill(child)
@@ -414,6 +476,8 @@ class Zygote:
     def end(self) -> None:
         if self.compiler is not None:
             self.compiler.end()
+        if self.forker is not None:
+            self.forker.end()  # what it has made meanwhile ends with this process
         for child in self.running.values():
             self.kill(child)
 
@@ -508,22 +572,128 @@ class Channel:
             view = view[os.write(self.descriptor, view) :]
 
 
-class Slot:
-    """Where one running program puts its results: two memory files, and a pipe for the facts noted before it ran."""
+class Forker:
+    """A process that holds what programs need, and does nothing but fork: each program is a copy of it.
 
-    def __init__(self, portable: bool):
-        self.out, self.results = memory_file("stdout", portable), memory_file("results", portable)
-        self.facts_out, self.facts_in = os.pipe()
+    The server writes to its own memory all the time; a process that forks after that copies page tables which have been
+    broken up, and pays again for each page that it then writes. This one stays as it was when it was made. Its children
+    are the server's (CLONE_PARENT), which waits for them. It is told a slot, and answers with a process id.
+    """
+
+    def __init__(self):
+        self.buffer = b""
+
+    def start(self, zygote: Zygote) -> None:
+        """Makes the process. (No constructor: a program would start a level of recursion deeper than by itself.)"""
+        ours, theirs = socket.socketpair()
+        call, order = self.native_call(zygote, theirs.fileno())
+        self.pid = zygote.fork()
+        if self.pid < 0:
+            raise OSError(11, "fork refused")
+        if self.pid == 0:
+            try:
+                zygote.libc_prctl(1, 9, 0, 0, 0)
+                if os.getppid() != zygote.pid:
+                    zygote.exit_now(0)
+                kept = {theirs.fileno(), *(d for slot in zygote.all_slots for d in slot.descriptors())}
+                for descriptor in range(3, HIGHEST_FD):
+                    if descriptor not in kept:
+                        with contextlib.suppress(OSError):
+                            os.close(descriptor)
+                if call is not None:
+                    call()
+                    zygote.run_order(order[1], order[3])
+                else:
+                    zygote.become_program(*fork_loop(theirs.fileno(), zygote.confine))
+            finally:
+                zygote.exit_now(0)
+        theirs.close()
+        self.channel, self.descriptor = ours, ours.fileno()
+
+    def native_call(self, zygote: Zygote, channel: int):
+        """(the call of forker.c's loop, the array in which each new process finds its order), or (None, None)."""
+        if zygote.loop is None:
+            return None, None
+        import ctypes
+
+        ranges = [number for pair in zygote.heap for number in pair]
+        slots = [descriptor for slot in zygote.all_slots for descriptor in slot.descriptors()]
+        order = (ctypes.c_uint * 4)()
+        arguments = (
+            ctypes.c_int(channel),
+            (ctypes.c_ulong * len(ranges))(*ranges),
+            ctypes.c_long(len(zygote.heap)),
+            (ctypes.c_int * len(slots))(*slots),
+            ctypes.c_long(zygote.pid),
+            zygote.child_filter.pointer if zygote.child_filter is not None else None,
+            order,
+        )
+        return lambda: zygote.loop(*arguments), order
+
+    def order(self, slot: int, length: int, ceiling: int, way: int) -> None:
+        self.channel.sendall(ORDER.pack(slot, length, ceiling, way))
+
+    def births(self) -> list[tuple[int, int]]:
+        """(slot, process id or negative error number) of what was made. Raises `EOFError` when the forker is gone."""
+        data = self.channel.recv(4096)
+        if not data:
+            raise EOFError("the forker has ended")
+        self.buffer += data
+        whole = len(self.buffer) // BIRTH.size * BIRTH.size
+        found = list(BIRTH.iter_unpack(self.buffer[:whole]))
+        self.buffer = self.buffer[whole:]
+        return found
+
+    def end(self) -> None:
+        self.channel.close()
+        signal_child(self.pid)
+
+
+def fork_loop(channel: int, confine: dict) -> tuple[int, int, int, int]:
+    """As in forker.c: returns the order in each new process; otherwise ends when the channel closes."""
+    clone = confine["plain_clone"]
+    while True:
+        orders = os.read(channel, 32 * ORDER.size)
+        if not orders or len(orders) % ORDER.size:
+            os._exit(0)
+        births = b""
+        for order in ORDER.iter_unpack(orders):
+            pid = clone()
+            if pid == 0:
+                return order
+            births += BIRTH.pack(order[0], pid)
+        os.write(channel, births)
+
+
+class Slot:
+    """One running program's files: the order that it reads, stdout and results, a pipe for facts noted before it ran."""
+
+    def __init__(self, number: int, portable: bool):
+        self.number = number
+        self.job = high(memory_file("job", portable))
+        self.out, self.results = high(memory_file("stdout", portable)), high(memory_file("results", portable))
+        self.facts_out, self.facts_in = map(high, os.pipe())
         os.set_blocking(self.facts_out, False)
         try:
             fcntl.fcntl(self.facts_in, 1031, FACTS_BYTES)  # F_SETPIPE_SZ: the writer must never wait
         except OSError:
             pass
 
+    def descriptors(self) -> tuple[int, ...]:
+        """In the order of forker.c's `struct slot`."""
+        return self.out, self.results, self.job, self.facts_in
+
     def clear(self) -> None:
         for descriptor in (self.out, self.results):
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
+
+    def fill(self, order: bytes) -> int:
+        """Lays the order down; its length."""
+        written = 0
+        while written < len(order):
+            written += os.pwrite(self.job, order[written:], written)
+        return written
 
     def read_results(self, nonce: bytes, cap: int) -> bytes:
         results = os.pread(self.results, cap, 0)
@@ -546,28 +716,35 @@ class Slot:
 class Child:
     """A running program, seen from outside."""
 
-    def __init__(self, number, pid, handle, slot, nonce, cpu_limit, idle_limit, started, runs, facts):
-        self.number, self.pid, self.handle, self.slot, self.nonce, self.runs = number, pid, handle, slot, nonce, runs
-        self.cpu_limit, self.idle_limit, self.started = cpu_limit, idle_limit, started
+    def __init__(self, number, slot, nonce, cpu_limit, idle_limit, runs, facts):
+        self.number, self.slot, self.nonce, self.runs = number, slot, nonce, runs
+        self.pid = self.handle = -1
+        self.cpu_limit, self.idle_limit = cpu_limit, idle_limit
+        self.wall_limit = runs * (WALL_FACTOR * cpu_limit + idle_limit)
         self.killed, self.parked, self.facts = NOT_KILLED, False, facts
         self.idle_seconds = self.quiet_seconds = 0.0
+
+    def start(self) -> None:
+        """From here its time counts."""
+        self.started = started = time.monotonic()
         self.last_look, self.last_cpu, self.cpu_before, self.progress = started, 0.0, 0.0, 0
         self.window_start, self.window_cpu = started, 0.0
-        self.next_look = started + min(0.05, cpu_limit)
+        self.next_look = started + min(0.05, self.cpu_limit)
 
-    def look(self, now: float, idle_share: float) -> int:
+    def look(self, now: float, idle_share: float, fair_share: float) -> int:
         """Whether a limit is used up. CPU time decides; time counts as idle only when next to no CPU was used in it.
 
         A program that is starved by others still gets its share of the CPU, however small, if one looks at a whole
         second: among a hundred others its turn comes several times a second. One that sleeps gets none. What looks
-        quiet between two looks is enough to let another program run beside it, not to end it.
+        quiet between two looks, or takes far less than its fair share of the cores, is enough to let another program
+        run beside it, not to end it. One that sleeps nearly all of the time, just not enough, ends at `wall_limit`.
         """
         try:
             cpu = time.clock_gettime((~self.pid << 3) | 2)
         except OSError:  # gone already, or no such clock here
             cpu = self.last_cpu
         passed = now - self.last_look
-        if cpu - self.last_cpu < idle_share * passed:
+        if cpu - self.last_cpu < max(idle_share, 0.2 * fair_share) * passed:
             self.quiet_seconds += passed
         self.last_look, self.last_cpu = now, cpu
         window = now - self.window_start
@@ -584,7 +761,8 @@ class Child:
         self.next_look = now + min(max(self.cpu_limit - used, 0.005), 0.1)
         if used >= self.cpu_limit or cpu >= self.cpu_limit * max(1, self.runs):
             return KILLED_CPU
-        return KILLED_IDLE if self.idle_seconds >= self.idle_limit else NOT_KILLED
+        asleep = self.idle_seconds >= self.idle_limit or now - self.started >= self.wall_limit
+        return KILLED_IDLE if asleep else NOT_KILLED
 
 
 # ------------------------------------------------------------------------------------------------ the machine
@@ -603,6 +781,13 @@ def signal_child(pid: int) -> None:
         os.close(handle)
 
 
+def high(descriptor: int) -> int:
+    """The same file out of the way of the descriptors that every program gets anew."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 16)
+    os.close(descriptor)
+    return moved
+
+
 def memory_file(name: str, portable: bool) -> int:
     if hasattr(os, "memfd_create") and not portable:
         return os.memfd_create(name)
@@ -612,11 +797,14 @@ def memory_file(name: str, portable: bool) -> int:
         return os.dup(file.fileno())
 
 
-def collapse_heap(confine: dict) -> int:
-    """Asks for huge pages under the private heap (Linux 6.1): a fork then copies a few entries instead of thousands."""
+def collapse_heap(confine: dict) -> list[tuple[int, int]]:
+    """Asks for huge pages under the private heap (Linux 6.1): a fork then copies a few entries instead of thousands.
+
+    Returns the (start, length) of each stretch that has them.
+    """
     if sys.platform != "linux":
-        return 0
-    libc, collapsed, huge = confine["libc"](), 0, 1 << 21
+        return []
+    libc, collapsed, huge = confine["libc"](), [], 1 << 21
     import ctypes
 
     with open("/proc/self/maps") as file:
@@ -627,16 +815,89 @@ def collapse_heap(confine: dict) -> int:
             continue
         start, end = (int(part, 16) for part in fields[0].split("-"))
         start, end = -(-start // huge) * huge, end // huge * huge
-        if end > start and libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), 25) == 0:
-            collapsed += (end - start) // huge
+        for place in range(start, end, huge):  # one by one: what nothing lies in yet is refused
+            if libc.madvise(ctypes.c_void_p(place), ctypes.c_size_t(huge), 25) == 0:
+                collapsed.append((place, huge))
     return collapsed
+
+
+def gather_arenas(confine: dict):
+    """Has the interpreter take its arenas from the C heap, where huge pages fit; returns what ends this again, or None.
+
+    By itself it maps them one by one, wherever a megabyte is free, and two of them rarely lie in one huge page. What
+    is allocated between now and the end is given back with munmap, as all arenas are: the heap never sees it again.
+    """
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    class Allocator(ctypes.Structure):
+        _fields_ = [("context", ctypes.c_void_p), ("allocate", ctypes.c_void_p), ("free", ctypes.c_void_p)]
+
+    try:
+        libc, python = confine["libc"](), ctypes.pythonapi
+        if not hasattr(libc, "gnu_get_libc_version"):
+            return None  # the settings of the heap are glibc's
+        found, ours = Allocator(), Allocator()
+        python.PyObject_GetArenaAllocator(ctypes.byref(found))
+        ours.context = resource.getpagesize()  # aligned_alloc(context, size)
+        ours.allocate = ctypes.cast(libc.aligned_alloc, ctypes.c_void_p)
+        ours.free = ctypes.cast(
+            libc.labs, ctypes.c_void_p
+        )  # does nothing: only seen by what is freed while warming up
+        python.PyObject_SetArenaAllocator(ctypes.byref(ours))
+    except AttributeError:
+        return None
+    return lambda: python.PyObject_SetArenaAllocator(ctypes.byref(found))
+
+
+def native_loop(config: dict):
+    """`caco_fork_loop` of forker.c, compiled by the coordinator; None when it is not to be had: then `fork_loop` serves."""
+    if config["native"] < 0:
+        return None
+    import ctypes
+
+    try:
+        loop = ctypes.PyDLL(f"/proc/self/fd/{config['native']}").caco_fork_loop
+    except (OSError, AttributeError):
+        return None
+    finally:
+        os.close(config["native"])
+    return loop
+
+
+def keep_text_mapped(confine: dict) -> None:
+    """Has a fork copy the page-table entries of the interpreter's and the C library's text.
+
+    Left alone a fork drops those of files, and every program faults them in again, fifty times. A mapping with one
+    private page is copied whole: so one byte of each is written with what it is.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    mprotect, names = confine["libc"]().mprotect, ("libpython", "/python", "libc.so", "libc-", "ld-linux")
+    with open("/proc/self/maps") as file:
+        lines = file.read().splitlines()
+    for line in lines:
+        fields = line.split()
+        if fields[1] not in ("r-xp", "r--p") or len(fields) < 6:
+            continue
+        if not any(name in "/" + os.path.basename(fields[5]) for name in names):
+            continue
+        start, end = (int(part, 16) for part in fields[0].split("-"))
+        protection = 5 if fields[1] == "r-xp" else 1
+        where, length = ctypes.c_void_p(start), ctypes.c_size_t(end - start)
+        if mprotect(where, length, protection | 2) == 0:  # some systems refuse what is both written and run
+            ctypes.memmove(start, start, 1)
+            mprotect(where, length, protection)
 
 
 def address_space() -> int:
     """Bytes of address space of this process; 0 where the system doesn't say (then RLIMIT_AS is not used)."""
     try:
         with open("/proc/self/statm") as file:
-            return int(file.read().split()[0]) * mmap.PAGESIZE
+            return int(file.read().split()[0]) * resource.getpagesize()
     except OSError:
         return 0
 
