@@ -102,10 +102,10 @@ def _column(row: dict[str, Any], given: str, usual: tuple[str, ...], needed: boo
 
 def read_dataset(where: str, config: str | None, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
     """Rows of a local dataset (folder, Parquet, JSON Lines) or of one on the Hub."""
-    from caco_recipes.commands.audit import read
+    from caco_recipes.dataset_rows import read_dataset as read_local
 
     if Path(where).exists() or where.count("/") != 1:
-        yield from read(where)
+        yield from read_local(where)
         return
     from datasets import load_dataset
 
