@@ -3,14 +3,16 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from caco_recipes.configs import StageConfig, option
-from caco_recipes.generation import Completion, SamplingParams
+from caco_recipes.generation import Completion, Request, SamplingParams
 from caco_recipes.prompts import Prompt, load
 from caco_recipes.recipe import RecipeError
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED
+
+_DEFAULTS = SamplingParams()
 
 
 @dataclass(kw_only=True)
@@ -95,6 +97,21 @@ def _recordings(engine: Any, name: str, stage: str) -> Callable[[str], bool]:
 def message(prompt: Prompt, **values: str) -> list[dict[str, str]]:
     """The prompt as the one message of a chat."""
     return [{"role": "user", "content": prompt.render(**values)}]
+
+
+def request_facts(session: Any, request: Request) -> dict[str, Any]:
+    """What a receipt says of a request: the model, the request's key, and how it was decoded."""
+    sampling = sampling_facts(request.sampling)
+    return {"model": session.identity, "request_key": session.request_key(request), "sampling": sampling}
+
+
+def sampling_facts(sampling: SamplingParams) -> dict[str, Any]:
+    """Decoding parameters for a receipt: temperature, limit and seed, and whatever else is not switched off."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(sampling).items()
+        if name in ("temperature", "max_tokens", "seed") or value != getattr(_DEFAULTS, name)
+    }
 
 
 def ending(completion: Completion) -> tuple[str, str]:

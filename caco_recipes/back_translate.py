@@ -19,14 +19,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from caco_recipes import identity
-from caco_recipes.asking import ModelConfig, Resources, ending, first_row, message, open_session, prompt_facts
+from caco_recipes.asking import (
+    ModelConfig,
+    Resources,
+    ending,
+    first_row,
+    message,
+    open_session,
+    prompt_facts,
+    request_facts,
+)
 from caco_recipes.code_cot import THINKING
 from caco_recipes.configs import option
 from caco_recipes.generation import Request
 from caco_recipes.prompts import lines, load
 from caco_recipes.verdicts import ACCEPTED, REJECTED
 
-VERSION = 1
+VERSION = 2
 FEATURES = {"problem": "string", "problem_origin": "string"}
 PROBLEM_TAG = re.compile(r"<problem>(.*?)(?:</problem>|\Z)", re.DOTALL | re.IGNORECASE)
 HEADING = re.compile(r"\A\W*(?:problem|question|task)(?: statement)?\W*?:\W*\n?", re.IGNORECASE)
@@ -128,8 +137,7 @@ def _back_translated(programs: list[dict[str, Any]], config: Config, resources: 
                 "model",
                 verdict,
                 reason,
-                model=session.identity,
-                request_key=session.request_key(request),
+                **request_facts(session, request),
                 prompt_name=prompt.name,
                 prompt_sha256=prompt.sha256,
                 style=style,
@@ -168,7 +176,12 @@ def _row(
     if verdict == ACCEPTED and not problem.strip():
         verdict, reason = REJECTED, "bad_row:problem"
     lineage = identity.add_receipt(
-        program.get("lineage") or "", stage="back_translate", version=VERSION, method=method, **receipt
+        program.get("lineage") or "",
+        stage="back_translate",
+        version=VERSION,
+        method=method,
+        problem_sha256=identity.sha256_text(problem),
+        **receipt,
     )
     return program | {
         # A program may have several problems: a row is the two together, its family the program.

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from caco_recipes import identity
-from caco_recipes.asking import ModelConfig, Resources, ending, open_session
+from caco_recipes.asking import ModelConfig, Resources, ending, open_session, request_facts
 from caco_recipes.code_cot import extract_program
 from caco_recipes.configs import option
 from caco_recipes.generation import Request
 from caco_recipes.verdicts import ACCEPTED, REJECTED
 
-VERSION = 1
+VERSION = 2
 ROW = {"sample_index": "int64"}
 FEATURES = {"sample_index": "int64", "code": "string", "source": "string", "licence": "string", "domain": "string"}
 # Everything before the code in CodeGen's training text (facts of the paper's appendix and of the released model).
@@ -113,8 +113,7 @@ def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[st
             "",
             stage="sample",
             version=VERSION,
-            model=session.identity,
-            request_key=session.request_key(request),
+            **request_facts(session, request),
             prefix_sha256=identity.sha256_text(request.prompt),
             sample_index=request.sample_index,
         )

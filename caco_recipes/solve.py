@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from caco_recipes import identity
-from caco_recipes.asking import ModelConfig, Resources, ending, first_row, message, open_session, prompt_facts
+from caco_recipes.asking import (
+    ModelConfig,
+    Resources,
+    ending,
+    first_row,
+    message,
+    open_session,
+    prompt_facts,
+    request_facts,
+)
 from caco_recipes.code_cot import THINKING
 from caco_recipes.configs import option
 from caco_recipes.generation import Request
@@ -22,7 +31,7 @@ from caco_recipes.grading import extract
 from caco_recipes.prompts import load
 from caco_recipes.verdicts import ACCEPTED, REJECTED
 
-VERSION = 1
+VERSION = 2
 FEATURES = {"solution": "string", "predicted_answer": "string", "finish_reason": "string"}
 
 open = open_session
@@ -84,12 +93,12 @@ def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[st
             row.get("lineage") or "",
             stage="solve",
             version=VERSION,
-            model=session.identity,
-            request_key=session.request_key(request),
+            **request_facts(session, request),
             prompt_name=prompt.name,
             prompt_sha256=prompt.sha256,
             answer_rule=rule,
             solution_index=request.sample_index,
+            solution_sha256=identity.sha256_text(solution),
         )
         several = config.num_solutions > 1
         made.append(

@@ -20,7 +20,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from caco_recipes import identity
-from caco_recipes.asking import ModelConfig, Resources, ending, first_row, message, open_session, prompt_facts
+from caco_recipes.asking import (
+    ModelConfig,
+    Resources,
+    ending,
+    first_row,
+    message,
+    open_session,
+    prompt_facts,
+    request_facts,
+)
 from caco_recipes.code_cot import extract_expected, extract_program
 from caco_recipes.configs import option
 from caco_recipes.generation import Completion, Request
@@ -29,7 +38,7 @@ from caco_recipes.prompts import Prompt, load
 from caco_recipes.test_cases import choose_case
 from caco_recipes.verdicts import ACCEPTED, REJECTED
 
-VERSION = 1
+VERSION = 2
 FEATURES = {"code": "string", "expected_answer": "string", "unified_by": "string"}
 
 
@@ -144,8 +153,7 @@ def _from_model(
         verdict=verdict,
         reason=reason,
         method="model",
-        model=resources.session.identity,
-        request_key=resources.session.request_key(request),
+        **request_facts(resources.session, request),
         prompt_name=prompt.name,
         prompt_sha256=prompt.sha256,
     )
@@ -201,7 +209,9 @@ def _row(
         "id": identity.draft_id(code) if code.strip() else seed["id"],
         "parent_ids": [seed["id"]],
         "family_id": "",
-        "lineage": identity.add_receipt(seed.get("lineage") or "", stage="unify", version=VERSION, **receipt),
+        "lineage": identity.add_receipt(
+            seed.get("lineage") or "", stage="unify", version=VERSION, seed=seed["id"], **receipt
+        ),
         "verdict": verdict,
         "reason": reason,
         "code": code,

@@ -21,14 +21,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from caco_recipes import identity
-from caco_recipes.asking import ModelConfig, Resources, ending, first_row, message, open_session, prompt_facts
+from caco_recipes.asking import (
+    ModelConfig,
+    Resources,
+    ending,
+    first_row,
+    message,
+    open_session,
+    prompt_facts,
+    sampling_facts,
+)
 from caco_recipes.code_cot import THINKING
 from caco_recipes.configs import option
 from caco_recipes.generation import Completion, Request
 from caco_recipes.prompts import load
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED, Verdict
 
-VERSION = 1
+VERSION = 2
 FEATURES = {
     "answer_verdict": "string",
     "answer_rule": "string",
@@ -127,6 +136,7 @@ def run(batch: dict[str, list], config: Config, resources: Verifier) -> dict[str
             answer_rule=answer.rule,
             model=resources.session.identity if said else "",
             judges={name: opinion.receipt for name, opinion in said.items()} or None,
+            sampling=sampling_facts(config.sampling(logprobs=True)) if said else None,
             prompt_sha256={f"judge_{name}": load(f"judge_{name}").sha256 for name in said} or None,
         )
         columns = {"lineage": lineage, "verdict": verdict, "reason": reason}

@@ -25,17 +25,24 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.timeout <= 0 or (options.limit is not None and options.limit < 1):
         parser.error("--timeout and --limit must be above 0")
+    from collections import Counter
+
+    from caco_recipes.chain import published_gaps
     from caco_recipes.dataset_rows import read_dataset
     from caco_recipes.grading import Grader
     from caco_recipes.replay import Audit, Row, replay, row_of
     from caco_recipes.sandbox import Limits, Pool
 
     audit = Audit()
+    chains = Counter()
 
     def rows() -> Iterator[Row]:
         for number, source in enumerate(itertools.islice(read_dataset(options.dataset), options.limit)):
             try:
-                yield row_of(source, number)
+                row = row_of(source, number)
+                if "lineage" in source and "instruction" in source:
+                    chains["; ".join(published_gaps(source))] += 1
+                yield row
             except ValueError:
                 audit.unreadable += 1
 
@@ -55,6 +62,11 @@ def main(arguments: list[str]) -> int:
     if not audit.rows:
         raise RecipeError(f"{options.dataset}: no row has code and a solution (instruction, output, answer, code)")
     print(audit.text())
+    if chains:
+        whole = chains.pop("", 0)
+        print(f"{whole:>10,}  rows carry a whole chain of receipts")
+        for gap, count in chains.most_common(5):
+            print(f"{count:>10,}  lack: {gap}")
     return 0
 
 
