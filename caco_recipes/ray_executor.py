@@ -52,6 +52,8 @@ def connect(run: Run) -> None:
         if address:
             ray.init(address=address, **quiet)
         else:
+            # Ray makes its workers yield to everything else; here they are the command's own work.
+            os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(address="local", num_cpus=run.recipe.workers, include_dashboard=False, **quiet)
     except Exception as error:  # Ray raises what its parts raise
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"

@@ -25,6 +25,7 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("RAY_health_check_failure_threshold", "2")
         patch.setenv("RAY_health_check_period_ms", "500")
         patch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{HERE.parent}")  # the toy stages, for the nodes' workers

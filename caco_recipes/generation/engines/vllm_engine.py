@@ -74,7 +74,10 @@ class VllmEngine:
                         continue
                     try:
                         self._add(str(number), request, tokens)
-                    except ValueError as error:  # for example a schema that its grammar can't express
+                    except Exception as error:  # what kind, differs between vLLM's versions
+                        if not request.sampling.json_schema:
+                            raise
+                        # A schema that its grammar can't express: an answer for good.
                         yield key, Completion("", "error", prompt_tokens=len(tokens), error=f"vLLM refused: {error}")
                         continue
                     under_way[str(number)] = (key, request)
