@@ -25,6 +25,10 @@ COMMANDS = {
     "audit": ("caco_recipes.commands.audit", "replay a dataset, ours or in the released layout; how much holds"),
     "calibrate": ("caco_recipes.commands.calibrate", "how often a judge is wrong, on right rows and near misses"),
     "import": ("caco_recipes.commands.import_rows", "rows of the reference or of the released Caco-1.3M, as a run's"),
+    "control": (
+        "caco_recipes.commands.control",
+        "did verification help? arms of one size, trained and evaluated, compared",
+    ),
     "report": ("caco_recipes.commands.report", "a run as one self-contained page, and as Markdown"),
     "push": ("caco_recipes.commands.push", "a dataset or a model to the Hub"),
     "store": ("caco_recipes.commands.store", "a run's request store: show, verify, export, prune"),

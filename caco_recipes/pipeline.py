@@ -59,6 +59,8 @@ STAGES = {
     "difficulty": "caco_recipes.difficulty",
     "publish": "caco_recipes.publish",
     "evaluate": "caco_recipes.evaluate_stage",
+    "draw": "caco_recipes.draw",
+    "control": "caco_recipes.control",
     "report": "caco_recipes.report_stage",
 }
 
