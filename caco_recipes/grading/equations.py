@@ -3,7 +3,7 @@
 from caco_recipes.grading import structure
 from caco_recipes.grading.evaluate import proportional, same_value
 from caco_recipes.grading.exact import NoValue, symbols
-from caco_recipes.grading.forms import is_application, is_name, settle
+from caco_recipes.grading.forms import is_application, is_name, mentions, settle
 from caco_recipes.grading.regions import region, same_region
 from caco_recipes.grading.syntax import App, Mat, Rel, Seq, Sym, Text
 
@@ -47,6 +47,14 @@ def records(node: Seq) -> list[list[tuple]] | None:
 
 def same_records(a: Seq, b: Seq, records_a, records_b, policy: str, depth: int) -> bool | None:
     if records_a is not None and records_b is not None:
+        bases = {_base(name) for record in records_a for name, _ in record}
+        if (
+            len(bases) == 1
+            and bases == {_base(name) for record in records_b for name, _ in record}
+            and _numbered(a, b)
+        ):
+            values = [[value for record in found for _, value in record] for found in (records_a, records_b)]
+            return structure.unordered(*values, policy, depth)  # x = 1, 2 and x_1 = 1, x_2 = 2
         if len(records_a) != len(records_b):
             return False
         names = {str(name) for record in records_a for name, _ in record}
@@ -84,6 +92,20 @@ def same_records(a: Seq, b: Seq, records_a, records_b, policy: str, depth: int) 
         )
     tuples = Seq("", "", [Seq("(", ")", [value for _, value in record]) for record in records])
     return pair(tuples, other)
+
+
+def _base(name) -> str:
+    """`x` of `x_2`."""
+    return name.name.partition("_")[0] if isinstance(name, Sym) else str(name)
+
+
+def _numbered(a: Seq, b: Seq) -> bool:
+    """Whether one side numbers its values (x_1, x_2) and the other doesn't."""
+    first, second = (
+        {name.name for item in side.items if (pair := _assignment(item)) and isinstance(name := pair[0], Sym)}
+        for side in (a, b)
+    )
+    return (len(first) == 1) != (len(second) == 1) and all("_" in name for name in max(first, second, key=len))
 
 
 def _same_record(left: list, right: list, policy: str, depth: int) -> bool:
@@ -167,11 +189,11 @@ def _two_relations(a: Rel, b: Rel, policy: str, depth: int) -> bool | None:
     first, second = _assignment(a), _assignment(b)
     if first and second and _same_name(first[0], second[0]):
         if isinstance(first[0], App) and isinstance(second[0], App) and first[0] != second[0]:
-            second = (
-                (first[0], structure.rename(second[1], second[0].args[1].name, first[0].args[1].name))
-                if (_is_variable(first[0].args[1]) and _is_variable(second[0].args[1]))
-                else second
-            )  # f(x) = x² and f(t) = t²
+            x, t = first[0].args[1], second[0].args[1]
+            if _is_variable(x) and _is_variable(t):  # f(x) = x² and f(t) = t²
+                if mentions(second[1], x.name):
+                    return False
+                second = (first[0], structure.rename(second[1], t.name, x.name))
         verdict = structure.compare(settle(first[1]), settle(second[1]), policy, depth + 1)
         if verdict is not None or isinstance(first[1], Seq | Mat | Text):
             return verdict

@@ -1,5 +1,5 @@
 """Whether two scalar trees are the same value or function: exactly where they are rational, else at fixed points in doubles and once
-more with 60 digits. Two expressions are the same if they agree at every fixed point where both are real (or, if they are real almost
+more with 80 digits. Two expressions are the same if they agree at every fixed point where both are real (or, if they are real almost
 nowhere, in the complex plane)."""
 
 import cmath
@@ -10,6 +10,7 @@ from caco_recipes.grading.exact import POINTS, NotExact, NoValue, TooBig, exact,
 from caco_recipes.grading.numeric import MP, Doubles, Precise, approximate
 from caco_recipes.grading.syntax import App, Num, Quantity, Sym
 
+_STEPS = {"floor", "ceil", "Mod", "sign", "sgn", "gcd", "lcm"}
 _FAULTS = (NoValue, OverflowError, ZeroDivisionError, ValueError, TypeError, NotImplementedError)
 
 
@@ -125,7 +126,7 @@ def _precise_same(left, right, env: dict, tolerance: float) -> bool | None:
         return False
     if too_big == 2:
         return _same_tower(left, right)
-    return bool(_close(values[0], values[1], max(tolerance, 1e-40)))
+    return bool(_close(values[0], values[1], max(tolerance, 1e-55)))
 
 
 def _same_tower(left, right) -> bool | None:
@@ -142,14 +143,15 @@ def _same_tower(left, right) -> bool | None:
 def _same_function(left, right, names: set) -> bool | None:
     tolerance = _tolerance(left, right)
     envs = [{name: point(name, index) for name in names} for index in range(len(POINTS))]
+    whole = _whole_points(names) if _has_steps(left) or _has_steps(right) else []
     if not tolerance:
         try:
-            return _same_rational(left, right, envs)
+            return _same_rational(left, right, envs[:4] + whole)
         except NotExact:
             pass
     real = complex_same = complex_different = seen = 0
     close_env = None
-    for env in envs:
+    for env in envs + whole:
         try:
             a, b = approximate(left, env, Doubles), approximate(right, env, Doubles)
             if not _finite(a) or not _finite(b):
@@ -185,13 +187,26 @@ def _same_function(left, right, names: set) -> bool | None:
     return _decide_unknown(left, right)
 
 
+def _has_steps(node) -> bool:
+    """Whether a tree jumps (floor, remainder): a few points between the jumps don't tell two of those apart."""
+    return isinstance(node, App) and (node.op in _STEPS or any(_has_steps(arg) for arg in node.args))
+
+
+def _whole_points(names: set) -> list[dict]:
+    ordered = sorted(names)
+    return [
+        {name: Fraction((k * (2 * place + 1) + place) % 23 + 1) for place, name in enumerate(ordered)}
+        for k in range(20)
+    ]
+
+
 def _cancels(a: float, b: float) -> bool:
     return abs(a) < 1e-12 and abs(b) < 1e-12
 
 
 def _same_rational(left, right, envs: list[dict]) -> bool | None:
     agreed = 0
-    for env in envs[:4]:
+    for env in envs:
         try:
             a = exact(left, env)
             b = exact(right, env)

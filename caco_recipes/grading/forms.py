@@ -3,6 +3,7 @@
 from fractions import Fraction
 from itertools import pairwise
 
+from caco_recipes.grading.evaluate import constant_value, same_value
 from caco_recipes.grading.exact import NoValue, symbols
 from caco_recipes.grading.syntax import App, Mat, Num, Quantity, Ratio, Rel, Seq, SetOp, Sym, Text
 from caco_recipes.grading.words import conversion, is_percent, plain_words
@@ -91,7 +92,9 @@ def _settle_relation(node: Rel):
             ops = ["=" if op == "~" else op for op in ops]
     if not ops:
         return settle(sides[0])
-    if len(ops) > 1 and all(op == "=" for op in ops):  # a chain of steps: its name and its end
+    if (
+        len(ops) > 1 and all(op == "=" for op in ops) and not _comes_again(sides)
+    ):  # a chain of steps: its name and its end
         ops, sides = ["="], [sides[0], sides[-1]]
     sides = [settle(side) for side in sides]
     if ops == ["="] and isinstance(sides[1], Seq) and sides[1].open == "" and is_name(sides[0]):
@@ -101,8 +104,37 @@ def _settle_relation(node: Rel):
     if ops == ["="] and is_name(sides[1]) and not is_name(sides[0]):
         sides.reverse()
     if ops == ["="] and _is_constant(sides[0]) and _is_constant(sides[1]):
-        return sides[1]  # a computation and its result
+        if same_value(*sides) is not False or any(rounds(sides[0], side) for side in sides[1:]):
+            return sides[1]  # a computation and its result
     return Rel(ops, sides)
+
+
+def _comes_again(sides: list) -> bool:
+    """Whether the name at the head of a chain stands in the middle of it: then these are several equations."""
+    return isinstance(sides[0], Sym) and any(mentions(side, sides[0].name) for side in sides[1:-1])
+
+
+def mentions(node, name: str) -> bool:
+    if isinstance(node, Sym):
+        return node.name == name
+    return isinstance(node, App) and any(mentions(arg, name) for arg in node.args)
+
+
+def rounds(value, decimal) -> bool:
+    """Whether a decimal literal, of any number of places, is a constant rounded to them (units and minus signs aside)."""
+    if isinstance(decimal, Quantity):
+        decimal = decimal.value
+    if isinstance(decimal, App) and decimal.op == "neg":
+        return rounds(App("neg", [value]), decimal.args[0])
+    if not isinstance(decimal, Num):
+        return False
+    exact_value = constant_value(value)
+    if exact_value is None:
+        return False
+    difference = abs(exact_value - decimal.value)
+    return (
+        difference * 10**decimal.places <= Fraction(3, 5) if decimal.places else difference * 2000 <= abs(exact_value)
+    )
 
 
 def _has_matrix(node) -> bool:
@@ -161,10 +193,11 @@ def _shape(matrix: Mat) -> tuple[int, int] | None:
 
 
 def _drop_names(items: list) -> list:
-    """`x = 6, -2` → `6, -2`; `x, y = 3, 4` stays as it is read."""
+    """`x = 6, -2` → `x = 6, x = -2`; `x, y = 3, 4` → `x = 3, y = 4`."""
     if len(items) > 1 and isinstance(items[0], Rel) and items[0].ops == ["="] and is_name(items[0].sides[0]):
         if not any(isinstance(item, Rel) for item in items[1:]):
-            return [items[0].sides[1], *items[1:]]
+            name = items[0].sides[0]
+            return [items[0], *(Rel(["="], [name, item]) for item in items[1:])]
     middle = len(items) // 2
     if len(items) > 2 and len(items) % 2 and isinstance(items[middle], Rel) and items[middle].ops == ["="]:
         left, right = items[middle].sides
@@ -276,7 +309,7 @@ def _is_differential(node) -> bool:
 
 def is_application(node: App) -> bool:
     """`f(x)`, `P(A)`, `f(3)`, `f^{-1}(x)`."""
-    if len(node.args) != 2:
+    if node.op != "*" or len(node.args) != 2:
         return False
     head, argument = node.args
     if isinstance(head, App) and head.op in ("^", "prime") and isinstance(head.args[0], Sym):

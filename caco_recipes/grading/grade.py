@@ -31,7 +31,7 @@ _CALLED_OPTION = re.compile(
 )
 _ANSWERED = re.compile(r"(yes|no|true|false)\s*[.,;:!](?:\s|\Z)", re.I)
 _LONG_WORD = re.compile(r"[A-Za-z]{3,}")
-_FORMULA = re.compile(r"\\(?!text|mbox|mathrm|mathbf|textbf)[A-Za-z]+|[-+*/^=<>]|\d+")
+_FORMULA = re.compile(r"\\(?!text|mbox|mathrm|mathbf|textbf)[A-Za-z]+|[-+*/^=<>\[\]]|\d+")
 _BOUNDS = re.compile(r"_\s*\{[^{}]*\}")
 # What a pair is called when our tiers can't read it and the slow one wasn't asked.
 UNREAD = "infrastructure:unreadable_answer"

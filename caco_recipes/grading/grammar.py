@@ -150,6 +150,8 @@ class Grammar(Atoms):
                     "binom",
                     "overline",
                     "setR",
+                    "sum",
+                    "prod",
                 ) or (value == "|" and not self.bars):
                     node = self.implicit(node)
                 else:

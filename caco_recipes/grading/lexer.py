@@ -93,7 +93,7 @@ _ENVIRONMENTS = {"pmatrix", "bmatrix", "vmatrix", "Vmatrix", "Bmatrix", "matrix"
 _SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
 _SCAN = re.compile(
     r"""(?P<space>\s+)
-      |(?P<num>(?:\d+(?:,\d{3}(?!\d))+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+(?![\d.A-Za-z]))?)
+      |(?P<num>(?:[1-9]\d*(?:,\d{3}(?!\d))+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+(?![\d.A-Za-z]))?)
       |(?P<cmd>\\[A-Za-z]+\*?)
       |(?P<esc>\\[^A-Za-z0-9])
       |(?P<word>[A-Za-zÀ-ɏ]+)

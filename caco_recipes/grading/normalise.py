@@ -95,6 +95,7 @@ _DOMAIN = re.compile(
     r"(?<=.)[,;]?\s*\(?\s*(?:\\text\s*\{\s*(?:where|for|with)\s*\}|where|for|with)?\s*([kmn])\s*\\in\s*"
     r"(?:\\(?:mathbb|Bbb|mathbf|mathrm)\s*\{?\s*[ZN]\s*\}?|[ZN])\s*(?:[\^_]\s*\{?\s*(?:\*|\+|\\ast)\s*\}?)?\s*\)?\s*\Z"
 )
+_INLINE = re.compile(r"(?<!\\)\$(?=[^\s$])((?:\\\$|[^$\n])*[^\s\\$])\$(?![\d$])")  # $…$ within a text
 _PRINTED_ROWS = re.compile(r"\[[-\d.eE+\s\[\]]*\d\.?\s+[-\d.eE+\s\[\]]*\]\Z")
 _ROW_GAPS = re.compile(r"(?<=[\d.\]])\s+(?=[-\d.\[])")
 _CODES = re.compile(r"(?<![A-Za-z])(?:USD|EUR|GBP|Rs)(?![A-Za-z])")
@@ -266,6 +267,8 @@ def clean(text: str) -> str:
         text = _ROOT_OF.sub(r"\\sqrt[\1]", text)
         text = _BINOMS.sub(r"\\binom", text)
         text = _SPACES.sub(" ", text)
+    if text.count("$") > 1:
+        text = _INLINE.sub(r" \1 ", text)
     text = (
         _CURRENCY.sub(_currency, text)
         if ("$" in text or not text.isascii() or "USD" in text or "EUR" in text or "Rs" in text)

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from caco_recipes.grading.syntax import Num, Unreadable
 
-_PLAIN = re.compile(r"\s*([-+]?)\s*\$?\s*((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d*))?|\.(\d+))\s*\Z", re.A)
+_PLAIN = re.compile(r"\s*([-+]?)\s*\$?\s*((?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.(\d*))?|\.(\d+))\s*\Z", re.A)
 MAX_CHARS = 300
 MAX_DIGITS = 20_000
 

@@ -1,4 +1,4 @@
-"""Numeric values of trees: complex doubles that stay real while the values are, and the same with 60 digits."""
+"""Numeric values of trees: complex doubles that stay real while the values are, and the same with 80 digits."""
 
 import cmath
 import math
@@ -11,7 +11,7 @@ from caco_recipes.grading.exact import NotExact, NoValue, TooBig, bits, exact, s
 from caco_recipes.grading.syntax import App, Num, Ratio, Sym
 
 MP = mpmath.mp.clone()
-MP.dps = 60
+MP.dps = 80
 
 
 class Doubles:
@@ -54,7 +54,7 @@ class Doubles:
 
 
 class Precise:
-    """The same with 60 digits."""
+    """The same with 80 digits."""
 
     @staticmethod
     def number(value: Fraction):
@@ -211,7 +211,7 @@ def approximate(node, env: dict, field):
 
 def _not_noise(below, node, field) -> None:
     """Refuses a denominator that is zero but for the last digits (sin π): what is divided by it is anything."""
-    if abs(below) >= (1e-13 if field is Doubles else 1e-45):
+    if abs(below) >= (1e-13 if field is Doubles else 1e-60):
         return
     try:
         if node is not None and exact(node, {}) != 0:

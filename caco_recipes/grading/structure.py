@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 from caco_recipes.grading import equations
 from caco_recipes.grading.evaluate import constant_value, same_value
 from caco_recipes.grading.exact import NoValue, symbols
-from caco_recipes.grading.forms import as_one_quantity, has_op, settle
+from caco_recipes.grading.forms import as_one_quantity, has_op, mentions, settle
 from caco_recipes.grading.regions import is_infinite, region, same_region
 from caco_recipes.grading.syntax import App, Based, Mat, Num, Quantity, Ratio, Rel, Seq, SetOp, Sym, Text
 from caco_recipes.grading.words import compare_units, conversion, is_measure, plain_words, split_scale, word_key
@@ -115,21 +115,15 @@ def _same_imaginary(a, b):
         return a, b
     if ("I" in left) != ("I" in right):
         a, b = rename(a, "I", "i"), rename(b, "I", "i")
-    if ("E" in left) != ("E" in right) and _mentions(a if "E" in right else b, "e"):
+    if ("E" in left) != ("E" in right) and mentions(a if "E" in right else b, "e"):
         a, b = rename(a, "E", "e"), rename(b, "E", "e")
-    if ("j" in left) != ("j" in right) and _mentions(a if "j" in right else b, "i"):
+    if ("j" in left) != ("j" in right) and mentions(a if "j" in right else b, "i"):
         a, b = rename(a, "j", "i"), rename(b, "j", "i")
     for one, other in ((left, right), (right, left)):  # 2i + 3j for unit vectors in bold
         if any(name.startswith("vec ") for name in one) and not any(name.startswith("vec ") for name in other):
             for name in "ijk":
                 a, b = rename(a, f"vec {name}", name), rename(b, f"vec {name}", name)
     return a, b
-
-
-def _mentions(node, name: str) -> bool:
-    if isinstance(node, Sym):
-        return node.name == name
-    return isinstance(node, App) and any(_mentions(arg, name) for arg in node.args)
 
 
 def rename(node, old: str, new: str):

@@ -65,6 +65,7 @@ _SPEEDS = {
 }
 _TALK = re.compile(r"\b(?:is|isn't|not|was|were|are|wrong|incorrect|doesn't|does|don't|but|if|when|more|less|fewer|plus|minus|wait|least|most|than"
                    r"|because|since|or|works?|cannot|can't|no|maybe|unless|except)\b", re.I)  # fmt: skip
+_POWER = re.compile(r"\^\s*\{?\s*(\d)")
 _ONE_UNIT = re.compile(r"([a-z]+)\.?\s*(?:\^\s*(-?\d))?")
 _BETWEEN_UNITS = re.compile(r"(?<=[a-z0-9.])\s*[*·]\s*|(?<=[a-z0-9])\s+(?=[a-z])")
 _PERCENT = {"percent", "percentage", "percents", "pct", "per cent", "percentage points"}
@@ -163,6 +164,15 @@ def split_scale(unit: str) -> tuple[int, str]:
     return (1, unit) if scale is None else (scale, rest.strip())
 
 
+def _power(unit: str) -> int | None:
+    """2 for squares, 3 for cubes, None where a unit doesn't say."""
+    written = _POWER.search(unit.replace("²", "^2").replace("³", "^3"))
+    if written:
+        return int(written[1])
+    words = unit.lower().replace(".", " ").split()
+    return 2 if {"sq", "square", "squared"} & set(words) else 3 if {"cubic", "cu", "cubed"} & set(words) else None
+
+
 def is_measure(unit: str) -> bool:
     """Whether a text is a measured unit, with its powers and divisions (`m/s^2`)."""
     return _dimension(unit) is not None
@@ -181,6 +191,9 @@ def compare_units(left: str, right: str) -> float | None:
     a, b = _dimension(left), _dimension(right)
     if a and b:
         return a[1] / b[1] if a[0] == b[0] else None
+    powers = [_power(unit) for unit in (left, right)]
+    if None not in powers and powers[0] != powers[1]:  # square units aren't cubic ones
+        return None
     words_a = {_stem(w) for w in _UNIT_WORD.findall(left) if w.lower() not in _GENERIC}
     words_b = {_stem(w) for w in _UNIT_WORD.findall(right) if w.lower() not in _GENERIC}
     if not words_a or not words_b or words_a & words_b:
