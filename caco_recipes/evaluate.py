@@ -23,6 +23,7 @@ from typing import Any
 from caco_recipes.configs import option
 from caco_recipes.evaluation import loading, metrics, prompts, published, results, scores, tables
 from caco_recipes.evaluation.benchmarks import Benchmark, benchmark_named
+from caco_recipes.evaluation.contamination import Flags, flags_by_index, read_flags
 from caco_recipes.evaluation.hub_results import write_hub_results
 from caco_recipes.evaluation.item_log import write_log, write_text
 from caco_recipes.evaluation.loading import BenchmarkError, Problem, Problems
@@ -31,7 +32,6 @@ from caco_recipes.evaluation.results import Evaluation, ModelResult
 from caco_recipes.evaluation.scores import GradedItem
 from caco_recipes.generation.config import EngineConfig
 from caco_recipes.generation.requests import Completion, Request, SamplingParams
-from caco_recipes.json_lines import read_rows
 from caco_recipes.recipe import RecipeError, apply_overrides, load_dataclass, load_yaml, nearest, parse_overrides
 
 STAGE = "evaluate"
@@ -61,6 +61,10 @@ class Config:
     ks: list[int] = option("k of pass@k and maj@k; by default powers of two up to the samples.", default_factory=list)
     paper_row: str = option("Row of the paper's tables to compare with; known for the released models.", "")
     contaminated: str = option("JSON Lines of flagged items: benchmark, id, optionally span.", "")
+    contamination_index: list[str] = option(
+        "Indexes of training sets (caco index --training_set): problems found in them are flagged.",
+        default_factory=list,
+    )
     workers: int = option("Processes of the grader's slow tier and of the sandbox.", 1)
     isolation: str = option("The least sandbox level that code benchmarks accept.", "basic")
     cpu_seconds: float = option("CPU seconds that one program of a code benchmark may take.", 10.0)
@@ -159,6 +163,9 @@ def evaluate_models(config: Config, models: dict[str, str], output_dir: Path) ->
     """
     problems = load_benchmarks(config)
     flags = read_flags(Path(config.contaminated)) if config.contaminated else {}
+    if config.contamination_index:
+        items = (item for found in problems.values() for item in found.items)
+        flags = flags_by_index(items, config.contamination_index) | flags
     output_dir.mkdir(parents=True, exist_ok=True)
     used_prompts: dict[str, dict[str, str]] = {}
     graded: dict[str, dict[str, list[GradedItem]]] = {}
@@ -213,16 +220,6 @@ def local_path(config: Config, benchmark: Benchmark) -> Path | None:
     return None
 
 
-def read_flags(path: Path) -> dict[tuple[str, str], str]:
-    """(benchmark, id) -> what was found, from a decontamination's list of flagged items. Raises `RecipeError`."""
-    flags = {}
-    for number, row in enumerate(read_rows(path), 1):
-        if "benchmark" not in row or "id" not in row:
-            raise RecipeError(f"{path}, row {number}: a flagged item has the fields benchmark and id")
-        flags[str(row["benchmark"]), str(row["id"])] = str(row.get("span") or row.get("reason") or "flagged")
-    return flags
-
-
 def requests_of(config: Config, problems: Sequence[Problem], session: Any = None) -> list[Request]:
     """Every request of a benchmark, the samples of a problem next to each other."""
     chat = session.render if session is not None else None
@@ -247,7 +244,7 @@ def _evaluate_model(
     label: str,
     model: str,
     problems: dict[str, Problems],
-    flags: dict[tuple[str, str], str],
+    flags: Flags,
     folder: Path,
     used_prompts: dict[str, dict[str, str]],
 ) -> tuple[ModelResult, dict[str, list[GradedItem]]]:
@@ -276,7 +273,9 @@ def _evaluate_model(
     with open_tools(config, [found.benchmark for found in problems.values()]) as tools:
         for name, found in problems.items():
             items[name] = grade_items(found.items, responses[name], tools, flags)
-            result.scores[name] = scores.score(items[name], name, config.all_ks, bool(config.contaminated))
+            result.scores[name] = scores.score(
+                items[name], name, config.all_ks, bool(config.contaminated or config.contamination_index)
+            )
             write_log(folder / label / f"items-{name}.jsonl", items[name])
     result.average = averages(result)
     return result, items
@@ -339,7 +338,7 @@ def grade_items(
     problems: Sequence[Problem],
     responses: Sequence[list[Response]],
     tools: Tools,
-    flags: dict[tuple[str, str], str] | None = None,
+    flags: Flags | None = None,
 ) -> list[GradedItem]:
     """Problems and their responses -> graded items, in order."""
     pairs = [(problem, response) for problem, several in zip(problems, responses) for response in several]

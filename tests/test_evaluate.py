@@ -13,6 +13,7 @@ import yaml
 from nano_model import nano_model
 
 from caco_recipes import evaluate
+from caco_recipes.commands import index
 from caco_recipes.evaluation.protocols import PAPER, PROTOCOL_VERSIONS, STRICT
 from caco_recipes.recipe import RecipeError
 
@@ -188,9 +189,31 @@ def test_contaminated_items_are_flagged_and_left_out_of_a_second_number(made):
     assert log[0]["contaminated"] == "What is 2+2" and not log[1]["contaminated"]
 
 
+def test_an_index_of_the_training_set_flags_what_it_holds(made):
+    seen = (
+        "A farmer has 48 sheep and buys 7 more every month, while a storm scatters 3 of them in the second week of "
+        "each month. How many sheep does the farmer own after nine months have passed?"
+    )
+    lines(made / "train.jsonl", [{"id": "t7", "problem": seen, "answer": "84"}])
+    index.main(
+        ["--data", str(made / "train.jsonl"), "--training_set", "--name", "mine", "--output", str(made / "i.npz")]
+    )
+    problems = [*PROBLEMS[:3], ("4", "Consider this. " + seen, "84")]
+    lines(made / "math.jsonl", [{"id": i, "problem": p, "answer": a} for i, p, a in problems])
+    texts = [row | {"subject": p} for row, (_, p, _) in zip(recorded(ANSWERS["good"]), problems)]
+    lines(made / "good.jsonl", texts)
+    run(made, "--model", str(made / "good.jsonl"), "--contamination_index", str(made / "i.npz"))
+    score = json.loads((made / "out" / "results.json").read_text())["models"]["model"]["benchmarks"]["math"]
+    assert score["contaminated"] == 1 and score["clean_accuracy"][STRICT]["items"] == 3
+    log = [json.loads(line) for line in open(made / "out" / "model" / "items-math.jsonl")]
+    assert log[3]["contaminated"].startswith("runs, mine/t7: ") and "farmer" in log[3]["contaminated"]
+    assert not any(row["contaminated"] for row in log[:3])
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        (["--contamination_index", "nowhere.npz"], "nowhere.npz"),
         (["--benchmarks", "mth"], "no benchmark 'mth'; did you mean 'math'"),
         (["--benchmark", "math"], "unknown key 'benchmark'; did you mean 'benchmarks'"),
         (["--frame", "alpaca"], "frame: 'alpaca' is not one of"),
