@@ -15,7 +15,7 @@ by seed and id. The others are rejected: `too_easy`. With a cap, a row whose att
 
 Paper: the seeds' cut at `solve_rate` below 0.3 (section 3.1) and hardness-aware sampling (section 6, future work).
 
-    caco run recipes/difficulty --stages difficulty
+    caco run recipes/difficulty/small.yaml
 """
 
 import hashlib

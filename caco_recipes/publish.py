@@ -276,6 +276,8 @@ def _write_dropped(step: Step, config: Config, writer: DatasetWriter, card: publ
     for row in rows_of(step, "rejected"):
         target = "undecided" if row["verdict"] == UNDECIDED else "rejected"
         card.receipts(row.get("lineage") or "")
+        if target == "rejected":
+            card.difficulty.add(row, "rejected")
         writer.add(
             target, dropped_row(row, step.name, step.stage, target, withheld=not _allowed(row, config.licences))
         )

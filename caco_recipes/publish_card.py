@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from caco_recipes import __version__
+from caco_recipes.difficulty_histogram import Histograms
 from caco_recipes.funnel import Step, by_code, markdown_cell, markdown_table, recorded_steps
 from caco_recipes.identity import receipts
 from caco_recipes.publish_rows import CONFIGS, prompts_of
@@ -52,6 +53,7 @@ class CardFacts:
     seed_sources: Counter = field(default_factory=Counter)  # (source, licence) -> seeds
     origins: Counter = field(default_factory=Counter)  # problem_origin -> published rows
     judged: int = 0
+    difficulty: Histograms = field(default_factory=Histograms)
 
     def published(self, row: dict[str, Any]) -> None:
         """Counts a row of the default config."""
@@ -59,6 +61,7 @@ class CardFacts:
         self.sources[row["source"], row["licence"]] += 1
         self.origins[row["problem_origin"]] += 1
         self.judged += bool(row["judge_verdict"])
+        self.difficulty.add(row, "kept")
 
     def seed(self, row: dict[str, Any]) -> None:
         """Counts a row of the seeds config."""
@@ -150,6 +153,7 @@ def render(
         origins=sorted(facts.origins.items()),
         judged=facts.judged,
         calibration=calibration,
+        difficulty=facts.difficulty.markdown(),
         reasons=by_code(_all_reasons(steps)),
         decontaminated=[step.name for step in steps if step.stage == "decontaminate"],
         deduplicated=[step.name for step in steps if step.stage == "dedup"],

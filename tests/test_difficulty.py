@@ -143,19 +143,44 @@ def test_hostile_sources_have_no_complexity_and_don_t_stop_the_others():
     assert found[0] is None and found[3] is None and found[4] is None
 
 
-def test_histograms_of_kept_and_rejected(tmp_path):
-    texts = [[box(2 * n)] for n in range(1, 9)] + [[box(1)], [box(1)]]
-    run = measured(tmp_path, texts, attempts=1, easy_from=0.9, easy_share=0.4)
-    found = difficulty_histogram.of_run(run.folder)
-    easy = len(dropped(run, "difficulty"))
-    assert found["pass_rate"]["kept"] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 8 - easy]
-    assert found["pass_rate"]["rejected"] == [0] * 9 + [easy]
-    assert sum(found["cyclomatic"]["kept"]) == 10 - easy
-    text = difficulty_histogram.markdown(found)
-    assert f"({10 - easy} kept, {easy} rejected)" in text and f"| 100 % | {8 - easy} |" in text
-    assert difficulty_histogram.histograms([], []) == {} and difficulty_histogram.markdown({}) == ""
+def test_histograms_of_kept_and_rejected():
+    found = difficulty_histogram.Histograms()
+    assert found.markdown() == ""
+    for rate in (0.0, 0.125, 0.126, 1.0, 1.0, None):
+        found.add({"pass_rate": rate, "cyclomatic": 2}, "kept")
+    found.add({"pass_rate": 1.0}, "rejected")
+    assert found.counts["pass_rate"] == {"kept": [1, 1, 1, 0, 0, 0, 0, 0, 0, 2], "rejected": [0] * 9 + [1]}
+    assert sum(found.counts["cyclomatic"]["kept"]) == 6
+    text = found.markdown()
+    assert "(5 kept, 1 rejected)" in text and "| 100 % | 2 | 40.0 | 1 | 100.0 |" in text and "solve rate" not in text
     for measure, edges in difficulty_histogram.EDGES.items():
         assert len(difficulty_histogram.labels(measure)) == len(edges) + 1
+
+
+def test_a_card_shows_the_difficulty_of_kept_and_capped_rows(tmp_path):
+    problems = [f"Twice {n}?" for n in range(1, 9)]
+    recordings = [recording("unify", p, f"```python\n{CODE.format(n=n)}```") for n, p in enumerate(problems, 1)]
+    for number, problem in enumerate(problems, 1):
+        recordings += [recording(stage, problem, box(2 * number)) for stage in ("solve", "difficulty")]
+    path = write_json_lines(tmp_path / "seeds.jsonl", [{"problem": problem} for problem in problems])
+    run = run_stages(
+        tmp_path,
+        {
+            "seeds": {"sources": [{"path": str(path)}]},
+            "unify": {"engine": "recorded"},
+            "execute": {},
+            "originals": {"stage": "back_translate", "problems": "original"},
+            "solve": {"engine": "recorded"},
+            "verify": {},
+            "difficulty": {"engine": "recorded", "attempts": 1, "easy_from": 1.0, "easy_share": 0.5},
+            "publish": {"input": ["difficulty"]},
+        },
+        recordings,
+    )
+    easy = len(dropped(run, "difficulty"))
+    assert 0 < easy < 8
+    card = (run.folder / "publish" / "dataset" / "README.md").read_text()
+    assert "## Difficulty" in card and f"({8 - easy} kept, {easy} rejected)" in card and "too_easy" in card
 
 
 @pytest.mark.parametrize(

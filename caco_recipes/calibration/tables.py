@@ -79,7 +79,7 @@ def document(found: dict[str, Any]) -> str:
             parts.append(table)
     parts.append(
         "Shares in per cent of the pairs that were answered Yes or No, with 95 % intervals (Wilson). `right` rows passed "
-        "the answer check; a few of them may still be wrong. Near misses are wrong by construction: docs/trust.md."
+        "the answer check; a few of them may still be wrong. Near misses are wrong by construction: docs/judges.md."
     )
     return "\n\n".join(parts) + "\n"
 
