@@ -244,7 +244,7 @@ def _write_accepted(
     steps: Iterable[Step], config: Config, writer: DatasetWriter, published: Published, card: publish_card.CardFacts
 ) -> None:
     seen: set[str] = set()
-    members: list[tuple[str, str, str, str]] = []
+    members: list[tuple[str, str, str, str, str]] = []
     for step in steps:
         _check_columns(step)
         for row in rows_of(step):
@@ -265,7 +265,8 @@ def _write_accepted(
                 continue
             seen.add(made["id"])
             published.accepted += 1
-            members.append((made["family_id"] or made["id"], made["id"], made["domain"], made["source"]))
+            family = made["family_id"] or made["id"]
+            members.append((family, made["id"], made["domain"], made["source"], row.get("variants") or ""))
             card.published(made)
             writer.add("default", made)
     for family in family_rows(members):

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from caco_recipes import __version__
+from caco_recipes.decontamination_card import coverage
 from caco_recipes.difficulty_histogram import Histograms
 from caco_recipes.funnel import Step, by_code, markdown_cell, markdown_table, recorded_steps
 from caco_recipes.identity import receipts
@@ -156,6 +157,7 @@ def render(
         difficulty=facts.difficulty.markdown(),
         reasons=by_code(_all_reasons(steps)),
         decontaminated=[step.name for step in steps if step.stage == "decontaminate"],
+        coverage=coverage(steps),
         deduplicated=[step.name for step in steps if step.stage == "dedup"],
     )
 

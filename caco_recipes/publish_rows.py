@@ -27,6 +27,7 @@ DEFAULT = {
     "source": "string",
     "licence": "string",
     "problem_origin": "string",
+    "variant": "int64",
     "program_input": "string",
     "program_output": "string",
     "predicted_answer": "string",
@@ -87,6 +88,7 @@ FAMILIES = {
     "family_id": "string",
     "rows": "int64",
     "row_ids": "list[string]",
+    "variants": "string",
     "domains": "list[string]",
     "sources": "list[string]",
 }
@@ -126,11 +128,18 @@ def dropped_row(row: dict[str, Any], step: str, stage: str, config: str, withhel
     return complete(row | {"step": step, "stage": stage}, config)
 
 
-def family_rows(members: Iterable[tuple[str, str, str, str]]) -> list[dict[str, Any]]:
-    """Families from (family id, row id, domain, source) of the published rows, sorted by family id."""
+def family_rows(members: Iterable[tuple[str, str, str, str, str]]) -> list[dict[str, Any]]:
+    """Families from (family id, row id, domain, source, variants) of the published rows, sorted by family id.
+
+    `variants` is the JSON list of inputs and true outputs that the metamorphic step recorded; the first row that has one
+    gives its family's.
+    """
     families: dict[str, tuple[list[str], set[str], set[str]]] = {}
-    for family, row_id, domain, source in members:
+    variants: dict[str, str] = {}
+    for family, row_id, domain, source, recorded in members:
         ids, domains, sources = families.setdefault(family, ([], set(), set()))
+        if recorded:
+            variants.setdefault(family, recorded)
         ids.append(row_id)
         domains.add(domain)
         sources.add(source)
@@ -139,6 +148,7 @@ def family_rows(members: Iterable[tuple[str, str, str, str]]) -> list[dict[str, 
             "family_id": family,
             "rows": len(ids),
             "row_ids": ids,
+            "variants": variants.get(family, ""),
             "domains": sorted(domains - {""}),
             "sources": sorted(sources - {""}),
         }

@@ -133,6 +133,44 @@ def test_families_cover_the_published_rows(dataset):
     assert all(family["rows"] == len(family["row_ids"]) for family in families)
 
 
+def test_a_familys_inputs_and_true_outputs_are_published_once(run, tmp_path):
+    import json
+
+    copy = shutil.copytree(run, tmp_path / "run")
+    recorded = json.dumps([{"input": '{"n": 3}', "output": "9", "output_text": "9", "fits": True}])
+    for path in StepFolder(copy / "verify").accepted_files():
+        table = pq.read_table(path)
+        count = len(table)
+        texts = [recorded if i % 2 else None for i in range(count)]
+        table = table.set_column(table.column_names.index("family_id"), "family_id", pa.array(["f1"] * count))
+        table = table.append_column("variants", pa.array(texts)).append_column("variant", pa.array(range(count)))
+        pq.write_table(table, path)
+    assemble(read_run(copy), ["verify"], tmp_path / "d", Config(), name="made")
+    (family,) = rows_of(tmp_path / "d", "families")
+    rows = rows_of(tmp_path / "d")
+    assert family["variants"] == recorded and family["rows"] == len(rows) > 50
+    assert {row["variant"] for row in rows} >= {0, 1, 2}
+
+
+def test_the_card_states_what_the_contamination_check_could_find(run, tmp_path):
+    from caco_recipes.decontamination_card import coverage
+
+    copy = shutil.copytree(run, tmp_path / "run")
+    step = StepFolder(copy / "unify")
+    manifest = step.manifest() | {"stage": "decontaminate", "config": {"indexes": ["gsm8k", "aime24"]}}
+    step.write_manifest(manifest)
+    found = {one.name: one for one in coverage(read_run(copy))}
+    assert set(found) == {"gsm8k", "aime24"} and found["gsm8k"].items > 1000
+    assert all(0.5 < one.findable <= 1 for one in found.values())
+    assemble(read_run(copy), ["verify"], tmp_path / "d", Config(), name="made")
+    card = (tmp_path / "d" / "README.md").read_text()
+    row = next(line for line in card.splitlines() if "AIME 2024" in line)
+    assert "| 30 |" in row and row.endswith("% |") and "What the check could have found" in card
+    assert coverage([]) == []
+    step.write_manifest(manifest | {"config": {"indexes": ["/gone.npz"]}})
+    assert coverage(read_run(copy)) == []
+
+
 def test_a_step_without_solutions_is_a_clear_error(run, tmp_path):
     with pytest.raises(RunError, match="publish reads unify, whose rows have no output_text"):
         assemble(read_run(run), ["unify"], tmp_path / "d", Config(), name="made")
