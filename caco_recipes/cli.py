@@ -32,6 +32,7 @@ COMMANDS = {
     "report": ("caco_recipes.commands.report", "a run as one self-contained page, and as Markdown"),
     "push": ("caco_recipes.commands.push", "a dataset or a model to the Hub"),
     "store": ("caco_recipes.commands.store", "a run's request store: show, verify, export, prune"),
+    "slurm": ("caco_recipes.commands.slurm", "a job script that runs a recipe on Ray on the nodes of a Slurm job"),
     "doctor": ("caco_recipes.commands.doctor", "what this machine has, what is missing and how to get it"),
 }
 
