@@ -17,6 +17,8 @@ from caco_recipes.environment import mutations
 from caco_recipes.verdicts import ACCEPTED, UNDECIDED
 
 MUTATED_INPUTS = 4
+# When the reference says the same on all of them (many answers are yes or no), as many times more are tried.
+MORE_INPUTS = 4
 PAIR_MARK = "Problem 2"
 
 
@@ -60,9 +62,10 @@ async def program_reward(
     """Each completion's program, run in the sandbox.
 
     It must run, name the same inputs as the reference, give the reference's output on the original and on
-    `MUTATED_INPUTS` mutated inputs, give the same output under another seed (deterministic), and change its output when
-    an input changes that changes the reference's (no literal answer). Without a reference (CodeGen writes freely) the
-    gates alone count: it runs, it is deterministic, and every input changes the output on some mutation.
+    `MUTATED_INPUTS` mutated inputs, give the same output under another seed (deterministic), and so change its output
+    where the reference's changes (no literal answer). A reference that says the same on every mutation can't tell a
+    literal answer from a right program: None. Without a reference (CodeGen writes freely) the gates alone count: it runs,
+    it is deterministic, and every input changes the output on some mutation.
 
     Args:
         completions: texts, or chat turns as TRL passes them.
@@ -102,9 +105,12 @@ def check_program(completion: str, reference: str | None, tagged_input: str | No
         return None, truth.reason or "bad_row:reference"  # the row is at fault, not the completion
     if _keys(written.input) != _keys(original):
         return 0.0, "bad_row:input_keys"
-    inputs = [original, *mutations(original, MUTATED_INPUTS, random.Random(original))]
-    expected, got = pool.run_variants(reference, inputs), pool.run_variants(program, inputs)
-    again = other.run_variants(program, inputs)
+    inputs = [original, *mutations(original, MUTATED_INPUTS * MORE_INPUTS, random.Random(original))]
+    expected = pool.run_variants(reference, inputs[: 1 + MUTATED_INPUTS])
+    if not _varies(expected):
+        expected += pool.run_variants(reference, inputs[1 + MUTATED_INPUTS :])
+    inputs = inputs[: len(expected)]
+    got, again = pool.run_variants(program, inputs), other.run_variants(program, inputs)
     compared = 0
     for right, mine in zip(expected, got):
         if right.status == "infrastructure" or mine.status == "infrastructure":
@@ -119,11 +125,17 @@ def check_program(completion: str, reference: str | None, tagged_input: str | No
             return (None, "infrastructure:unreadable_output") if undecided else (0.0, "answer_mismatch")
     if compared == 0:
         return None, "bad_row:reference"
+    if len(inputs) > 1 and not _varies(expected):
+        return None, "bad_row:constant_reference"  # a program that states the answer would look just as right
     if any(result.status == "infrastructure" for result in again):
         return None, "infrastructure:sandbox"
     if [result.output for result in again] != [result.output for result in got]:
         return 0.0, "nondeterministic"
     return 1.0, ""
+
+
+def _varies(results: list[Any]) -> bool:
+    return len({result.output for result in results if result.ok}) > 1
 
 
 def _alone(program: str, written: Any, pool: Any, other: Any) -> tuple[float | None, str]:

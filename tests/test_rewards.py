@@ -121,6 +121,37 @@ def test_program_reward(program, expected, reason):
         assert why == reason
 
 
+LARGE = """input = {"n": 12}
+def is_large(n):
+    return n > LIMIT
+output = is_large(**input)
+print(output)
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "program", "expected", "reason"),
+    [
+        (13, "same", 1.0, ""),  # mutations lie on both sides
+        (13, "return False", 0.0, "answer_mismatch"),
+        (500, "same", None, "bad_row:constant_reference"),
+        (500, "return False", None, "bad_row:constant_reference"),
+        (500, "return True", 0.0, "answer_mismatch"),
+    ],
+)
+def test_a_literal_answer_is_never_rewarded(limit, program, expected, reason):
+    reference = LARGE.replace("LIMIT", str(limit))
+    written = reference if program == "same" else reference.replace(f"return n > {limit}", program)
+    assert check_program(fenced(written), reference) == (expected, reason)
+
+
+@pytest.mark.parametrize("reference", [REFERENCE, None])
+def test_a_program_that_another_seed_changes_is_nondeterministic(reference):
+    # Under the first seed no draw is below 0.2, so it agrees with the reference everywhere; under the second the first is.
+    lucky = "import random\nLUCK = random.random() < 0.2\n" + REFERENCE.replace("return total", "return total + LUCK")
+    assert check_program(fenced(lucky), reference) == (0.0, "nondeterministic")
+
+
 def test_a_bad_reference_is_none_not_zero():
     assert check_program(fenced(REFERENCE), "import nothing_like_it\n")[0] is None
 
@@ -143,6 +174,8 @@ def test_a_dead_sandbox_is_none_not_zero(monkeypatch):
         (REFERENCE.replace("i * k", "i * 5"), 0.0, "insensitive:k"),
         (REFERENCE.replace("return total", "return 330"), 0.0, "insensitive:n"),
         ("print(5)\n", 0.0, "no_input"),
+        (REFERENCE.replace("* k", "* k if n > 100 else i"), 0.0, "insensitive:k"),
+        (REFERENCE.replace('"k": 5', '"k": "five"').replace("i * k", "i * len(k)"), 1.0, ""),  # a text stays as it is
     ],
 )
 def test_free_programs_pass_the_gates_alone(program, expected, reason):
