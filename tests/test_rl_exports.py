@@ -60,6 +60,29 @@ def test_verl_program_reward(tmp_path):
     assert score("caco", f"```python\n{ROWS[0]['code'].replace('2 * a', '6')}```", "6", extra)["score"] == 0.0
 
 
+def test_verl_reads_the_file_and_calls_the_reward(tmp_path):
+    dataset = pytest.importorskip("verl.utils.dataset.rl_dataset", reason="verl is not installed: pip install verl")
+    from omegaconf import OmegaConf
+    from training_models import qwen_style
+    from verl.utils.import_utils import load_extern_object
+
+    from caco_recipes.training.text_format import INSTRUCTION
+
+    file = rl_exports.export(ROWS, "verl", tmp_path)
+    tokenizer = qwen_style()
+    tokenizer.chat_template = INSTRUCTION.chat_template
+    keys = {"max_prompt_length": 256, "filter_overlong_prompts_workers": 1, "cache_dir": str(tmp_path / "cache")}
+    rows = dataset.RLHFDataset(str(file), tokenizer, OmegaConf.create(keys))
+    assert [row["raw_prompt"] for row in rows] == [row["prompt"] for row in ROWS]
+    batch = dataset.collate_fn(list(rows))
+    assert list(batch["index"]) == [0, 1]
+    score = load_extern_object(str(tmp_path / "reward.py"), "compute_score")
+    row = rows[0]
+    keywords = {"data_source": row["data_source"], "ground_truth": row["reward_model"]["ground_truth"]}
+    for text, value in (("\\boxed{6}", 1.0), ("\\boxed{7}", 0.0)):
+        assert score(solution_str=text, extra_info=row["extra_info"], **keywords)["score"] == value
+
+
 def test_verifiers_package_loads_in_the_library(tmp_path):
     pytest.importorskip("verifiers.v1", reason="verifiers is not installed: pip install verifiers")
     package = rl_exports.export(ROWS, "verifiers", tmp_path)

@@ -156,3 +156,16 @@ def test_tokens_of_many_processes(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(tokens, "_build", None)
     assert tokens.prepare(recipe_for(tmp_path / "x", path), qwen_style()).counts == alone.counts
+
+
+def test_no_matplotlib_is_no_reason_to_stop_training(tmp_path, monkeypatch, capsys):
+    import importlib.util
+
+    from caco_recipes.training import progress, reward_progress
+
+    progress.can_plot.cache_clear()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    progress.plot_loss([{"step": 1, "loss": 1.0}], tmp_path / "loss.png")
+    reward_progress.plot_reward([{"step": 1, "reward": 1.0}], tmp_path / "reward.png")
+    assert not list(tmp_path.iterdir()) and capsys.readouterr().out.count("matplotlib is not installed") == 1
+    progress.can_plot.cache_clear()

@@ -15,8 +15,8 @@ from torch.nn.functional import scaled_dot_product_attention
 NAME = "packed_sdpa"
 # Up to here the scores of a bfloat16 row are made as matrices: on a CPU faster than the fused kernel (2x at 170 tokens).
 SHORT = 512
-# What some models add to attention; their layers get transformers' sdpa with its mask (or its refusal).
-SPECIAL = ("softcap", "position_bias", "sliding_window", "s_aux")
+# What some models add to attention; their layers get transformers' sdpa with its mask.
+SPECIAL = ("position_bias", "sliding_window", "s_aux")
 
 
 def register() -> None:
@@ -45,8 +45,10 @@ def packed_sdpa(
         attention_mask: not read when `cu_seq_lens_q` (int32, row borders from 0 to the pack's length) is given.
 
     Returns:
-        (1, tokens, heads, head size), and None for the weights.
+        (1, tokens, heads, head size), and None for the weights. Raises `ValueError` for a model with a softcap.
     """
+    if keywords.get("softcap") is not None:
+        raise ValueError("this model's softcap needs attn_implementation: eager (sdpa may leave it out silently)")
     borders = keywords.get("cu_seq_lens_q")
     special = dropout or any(keywords.get(name) is not None for name in SPECIAL) or keywords.get("is_causal") is False
     if borders is None or query.shape[0] != 1 or special:

@@ -1,5 +1,7 @@
 """What people watch while a model trains: one line per log with tokens and ETA, and a loss plot beside the checkpoints."""
 
+import functools
+import importlib.util
 import time
 from pathlib import Path
 from typing import Any
@@ -64,8 +66,19 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
 
 
+@functools.cache
+def can_plot() -> bool:
+    """Whether matplotlib is there; says once if it isn't. A missing plot must not end a training run."""
+    found = importlib.util.find_spec("matplotlib") is not None
+    if not found:
+        print("matplotlib is not installed: no plot is saved (pip install matplotlib)", flush=True)
+    return found
+
+
 def plot_loss(history: list[dict[str, float]], path: Path) -> None:
-    """Training (and evaluation) loss by step, as a PNG. Does nothing before the first log."""
+    """Training (and evaluation) loss by step, as a PNG. Does nothing before the first log, or without matplotlib."""
+    if not can_plot():
+        return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

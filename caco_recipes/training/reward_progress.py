@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from caco_recipes.training.progress import can_plot
+
 
 class ShowReward(TrainerCallback):
     """Prints the mean reward and completion length; plots the reward at every save and at the end."""
@@ -28,6 +30,8 @@ class ShowReward(TrainerCallback):
 
 def plot_reward(history: list[dict[str, float]], path: Path, window: int = 10) -> None:
     """Mean reward by step, with its running mean over `window` logs."""
+    if not can_plot():
+        return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
