@@ -15,6 +15,7 @@ Future work of the paper (section 6): compositional templates.
     caco run recipes/logic-and-science --stages compose
 """
 
+import bisect
 import hashlib
 import json
 import math
@@ -69,11 +70,21 @@ class Partner:
 
 @dataclass
 class Resources:
-    """The second programs' inputs, the sandbox, the run's seed."""
+    """The second programs' inputs, the sandbox, the run's seed.
+
+    Attributes:
+        by_kind: (type, sign) -> inputs in the order of their size, for the search of those that a number fits.
+    """
 
     partners: list[Partner]
     pool: Any
     seed: int
+    by_kind: dict[tuple[type, int], list[Partner]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_kind = {}
+        for partner in sorted(self.partners, key=lambda p: abs(p.value)):
+            self.by_kind.setdefault(_kind(partner.value), []).append(partner)
 
 
 @contextmanager
@@ -129,15 +140,16 @@ def choose(row: dict[str, Any], config: Config, resources: Resources) -> list[Pa
     number = json.loads(row["output"]) if row.get("output") else None
     if type(number) not in (int, float) or not math.isfinite(number) or abs(number) > config.largest:
         return []
-    fitting = [p for p in resources.partners if _fits(number, p.value, config) and _may(row, p.row, config)]
+    alike = resources.by_kind.get(_kind(number), [])
+    low = bisect.bisect_left(alike, abs(number) / config.size_factor, key=lambda p: abs(p.value))
+    high = bisect.bisect_right(alike, abs(number) * config.size_factor, key=lambda p: abs(p.value))
+    fitting = [p for p in alike[low:high] if _may(row, p.row, config)]
     fitting.sort(key=lambda p: _order(resources.seed, f"{row['id']}\0{p.id}\0{p.key}"))
     return fitting[: max(config.tries, config.per_program)]
 
 
-def _fits(number: int | float, value: int | float, config: Config) -> bool:
-    if type(number) is not type(value) or (number > 0) != (value > 0) or (number == 0) != (value == 0):
-        return False
-    return number == 0 or abs(value) / config.size_factor <= abs(number) <= abs(value) * config.size_factor
+def _kind(number: int | float) -> tuple[type, int]:
+    return type(number), (number > 0) - (number < 0)
 
 
 def _may(row: dict[str, Any], other: dict[str, Any], config: Config) -> bool:

@@ -24,6 +24,7 @@ DEFAULT = {
     "parent_ids": "list[string]",
     "family_id": "string",
     "domain": "string",
+    "domains": "list[string]",
     "source": "string",
     "licence": "string",
     "problem_origin": "string",

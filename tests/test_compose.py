@@ -184,9 +184,17 @@ def test_the_pairs_depend_on_seed_and_content_not_on_shards(tmp_path):
 
 def test_what_fits():
     config = compose.Config()
-    fits = compose._fits
-    assert fits(8, 20, config) and fits(80, 20, config) and not fits(81, 20, config) and not fits(4, 20, config)
-    assert not fits(8.0, 20, config) and not fits(-8, 20, config) and fits(0, 0, config) and not fits(0, 5, config)
+    values = (20, 20.0, -20, 0, 5)
+    rows = [{"id": str(value), "family_id": "", "domain": ""} for value in values]
+    partners = [compose.Partner(row, "n", value) for row, value in zip(rows, values)]
+    resources = compose.Resources(partners, None, 1)
+
+    def fitting(text):
+        row = {"id": "a", "family_id": "f", "domain": "", "output": text}
+        return sorted(p.id for p in compose.choose(row, config, resources))
+
+    assert fitting("8") == fitting("20") == ["20", "5"] and fitting("80") == ["20"] and fitting("81") == []
+    assert fitting("8.0") == ["20.0"] and fitting("-8") == ["-20"] and fitting("0") == ["0"] and fitting("4") == ["5"]
     assert compose.numeric_inputs('{"a": 1, "b": true, "c": "2", "d": [1], "e": {"$frac": "1/2"}, "f": 2.5}') == [
         ("a", 1),
         ("f", 2.5),

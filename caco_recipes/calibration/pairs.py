@@ -94,6 +94,8 @@ def read_source(source: Path, steps: list[str], limit: int, seed: int, pool: Poo
             labelled.append(_labelled(row, row_id, texts, f"{source.name}, row {number}"))
         else:
             plain.append(texts | {"id": row_id})
+            if len(plain) > 20 * limit:  # a run of a million rows is read, not held
+                plain = _draw(plain, limit, seed)
     if not plain and not labelled:
         raise RecipeError(f"{source}: no row with problem, solution and code ({unusable or 'nothing there'})")
     plain = _draw(plain, limit, seed)
