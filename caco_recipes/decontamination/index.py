@@ -355,7 +355,7 @@ def _runs_of_items(tokens: np.ndarray, starts: np.ndarray, n: int) -> tuple[np.n
     """Every run of each item once, by item and then by hash: hashes and items' positions."""
     runs, positions = marked_runs(tokens, starts, n)
     items = np.searchsorted(starts, positions, "right") - 1
-    pairs = np.unique(items.astype(np.uint64) << np.uint64(32) | runs)
+    pairs = tk.distinct(items.astype(np.uint64) << np.uint64(32) | runs)
     return pairs.astype(np.uint32), (pairs >> np.uint64(32)).astype(np.int64)
 
 

@@ -51,7 +51,7 @@ class Shingles:
         short = np.flatnonzero((length > 0) & (length < SHINGLE))
         owners = np.concatenate([owners, short]).astype(np.uint64)
         runs = np.concatenate([runs, tk.whole(tokens, starts)[short]]) >> np.uint64(32)
-        members = np.unique(owners << np.uint64(32) | runs)
+        members = tk.distinct(owners << np.uint64(32) | runs)
         self._parts.append(members.astype(np.uint32))
         self._counts.append(np.bincount((members >> np.uint64(32)).astype(np.int64), minlength=len(texts)))
 
