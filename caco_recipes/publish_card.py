@@ -158,6 +158,7 @@ def render(
         reasons=by_code(_all_reasons(steps)),
         decontaminated=[step.name for step in steps if step.stage == "decontaminate"],
         coverage=coverage(steps),
+        contamination_power=_contamination_power(steps),
         deduplicated=[step.name for step in steps if step.stage == "dedup"],
     )
 
@@ -174,6 +175,16 @@ def step_progress(steps: list[Step]) -> list[tuple[str, int, int]]:
         limit = step.config.get("limit")
         going.append((step.name, step.rows, min(total, limit) if isinstance(limit, int) else total))
     return going
+
+
+def _contamination_power(steps: list[Step]) -> str:
+    """What the run's check for contamination could have found, in Markdown; "" when none ran."""
+    from caco_recipes.decontamination.power import card_section
+
+    wanted = [
+        index for step in steps if step.stage == "decontaminate" for index in step.config.get("indexes", ["all"])
+    ]
+    return card_section(dict.fromkeys(wanted)) if wanted else ""
 
 
 def _all_reasons(steps: list[Step]) -> dict[str, int]:

@@ -204,3 +204,38 @@ def test_index_command_on_a_benchmark_and_a_training_set(tmp_path, shared, capsy
     output = tmp_path / "train.npz"
     assert main(["index", "--data", str(data), "--training_set", "--output", str(output)]) == 0
     assert len(Index.load(output).match(item["problem"])) >= 10  # many copies don't hide one another
+
+
+# -- power -------------------------------------------------------------------------------------------------------------
+
+
+def test_disguises_are_planted_and_measured() -> None:
+    from caco_recipes.decontamination import power
+
+    texts = [CLIPS.replace("friends", f"{word} friends") for word in ("old", "new", "two")] + [FOUNTAIN, SHORT]
+    measured = power.measure(Index.build("demo", texts, ["72"] * 5), texts, ["72"] * 5)
+    assert list(measured) == list(power.DISGUISES)
+    assert measured["verbatim"] == {"items": 5, "found": 1.0, "borderline": 0.0}
+    assert measured["inside a text"]["found"] == 1.0 and measured["other names"]["items"] == 3
+    assert all(0 <= entry["found"] + entry["borderline"] <= 1 for entry in measured.values())
+
+
+def test_the_stated_power_is_that_of_the_shipped_indexes(shared, root) -> None:
+    from caco_recipes.decontamination import power
+    from caco_recipes.json_lines import read_rows
+
+    stated = json.loads(power.POWER.read_text())["benchmarks"]
+    assert sorted(stated) == shipped_names()
+    rows = list(read_rows(shared / "data/benchmarks/amc23.jsonl"))
+    problems, answers = [row["problem"] for row in rows], [row["answer"] for row in rows]
+    assert power.measure(Index.load("all"), problems, answers) == stated["amc23"]["disguises"]
+    page = (root / "docs/trust.md").read_text()
+    assert power.table() in page and power.clean_table() in page
+
+
+def test_card_section_states_what_could_be_found() -> None:
+    from caco_recipes.decontamination.power import card_section
+
+    text = card_section(["gsm8k", "folder/mine.npz"])
+    assert "| GSM8K |" in text and "OlympiadBench" not in text and "without a measured power: mine" in text
+    assert "OlympiadBench" in card_section(["all"]) and card_section([]) == ""

@@ -143,7 +143,9 @@ def write(shared: Path) -> dict[str, Any]:
     seeds = list(_rows(shared / "data/seeds/seeds_math.jsonl"))
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in seeds:
-        groups.setdefault(row["source"].split("/")[0] if row["source"] != "DeepScaleR/AIME" else "AIME", []).append(row)
+        groups.setdefault(row["source"].split("/")[0] if row["source"] != "DeepScaleR/AIME" else "AIME", []).append(
+            row
+        )
     clean = {
         name: flagged(index, [row["problem"] for row in rows], [row["answer"] for row in rows])
         for name, rows in sorted(groups.items())
