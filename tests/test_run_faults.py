@@ -135,3 +135,23 @@ def test_a_run_without_a_single_row_ends_well(root, tmp_path):
     done = caco_run(root, path, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "verify" in done.stdout and "infrastructure" in done.stdout
+
+
+def test_a_store_that_can_not_be_written_is_said_before_anything_is_asked(root, tmp_path):
+    store = tmp_path / "quickstart-recorded" / "store"
+    store.mkdir(parents=True)
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro,size=256m", "tmpfs", str(store)], capture_output=True
+    ).returncode:
+        pytest.skip("mounting a file system needs root")
+    try:
+        done = caco_run(root, RECORDED, tmp_path, "--stages", "seeds,unify", "--limit", 60)
+        assert done.returncode == 1, done.stderr
+        last = done.stderr.splitlines()[-1]
+        assert "the store is read-only" in last and "Traceback" not in done.stderr
+        assert not list((tmp_path / "quickstart-recorded/unify").glob("part-*.parquet"))
+        subprocess.run(["mount", "-o", "remount,rw", str(store)], check=True)
+        done = caco_run(root, RECORDED, tmp_path, "--stages", "seeds,unify", "--limit", 60)
+        assert done.returncode == 0, done.stderr
+    finally:
+        subprocess.run(["umount", str(store)], check=True)
