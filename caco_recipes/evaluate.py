@@ -21,15 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from caco_recipes.configs import option
-from caco_recipes.evaluation import loading, metrics, prompts, published, results, scores, tables
+from caco_recipes.evaluation import metrics, prompts, published, results, scores, tables
 from caco_recipes.evaluation.benchmarks import Benchmark, benchmark_named
 from caco_recipes.evaluation.contamination import Flags, flags_by_index, read_flags
+from caco_recipes.evaluation.dry_run import dry_run
 from caco_recipes.evaluation.hub_results import write_hub_results
 from caco_recipes.evaluation.item_log import write_log, write_text
-from caco_recipes.evaluation.loading import BenchmarkError, Problem, Problems
+from caco_recipes.evaluation.loading import Problem, Problems
 from caco_recipes.evaluation.protocols import PROTOCOLS, Response, Tools, judge
 from caco_recipes.evaluation.results import Evaluation, ModelResult
 from caco_recipes.evaluation.scores import GradedItem
+from caco_recipes.evaluation.sources import load_benchmarks
 from caco_recipes.generation.config import EngineConfig
 from caco_recipes.generation.requests import Completion, Request, SamplingParams
 from caco_recipes.recipe import RecipeError, apply_overrides, load_dataclass, load_yaml, nearest, parse_overrides
@@ -186,38 +188,6 @@ def evaluate_models(config: Config, models: dict[str, str], output_dir: Path) ->
     )
     _write(evaluation, graded, output_dir)
     return evaluation
-
-
-def load_benchmarks(config: Config) -> dict[str, Problems]:
-    """The problems of every benchmark of a recipe, checked. Raises `BenchmarkError`."""
-    for name in config.benchmarks:  # what can't work at all is said before anything is downloaded
-        benchmark = benchmark_named(name)
-        if benchmark.hub is None and local_path(config, benchmark) is None:
-            raise BenchmarkError(loading.no_hub_copy(benchmark))
-    loaded = {}
-    for name in config.benchmarks:
-        benchmark = benchmark_named(name)
-        loaded[name] = loading.load(
-            benchmark,
-            path=local_path(config, benchmark),
-            expected=config.expected.get(name),
-            revision=config.revisions.get(name),
-            limit=config.limit,
-        )
-    return loaded
-
-
-def local_path(config: Config, benchmark: Benchmark) -> Path | None:
-    """The file that a recipe gives for a benchmark, or the one of its usual name in `data_dir`; `None` means the Hub."""
-    if benchmark.name in config.data:
-        return Path(config.data[benchmark.name])
-    if config.data_dir:
-        if not Path(config.data_dir).is_dir():
-            raise BenchmarkError(f"data_dir: {config.data_dir} is no folder")
-        file = Path(config.data_dir) / benchmark.local_file
-        if benchmark.local_file and file.exists():
-            return file
-    return None
 
 
 def requests_of(config: Config, problems: Sequence[Problem], session: Any = None) -> list[Request]:
@@ -396,44 +366,6 @@ def _write(evaluation: Evaluation, graded: dict[str, dict[str, list[GradedItem]]
         write_hub_results(evaluation, model, folder / model.label)
     # Last: a pipeline takes this file as the sign that the evaluation is complete.
     write_text(folder / "comparison.md", tables.document(evaluation))
-
-
-def dry_run(config: Config) -> None:
-    """Prints what would be asked: per benchmark the number of requests and the first prompt. Nothing is downloaded."""
-    print(f"engine {config.engine.engine}, model {config.model or config.models or 'to be named with --model'}")
-    print(f"decoding {asdict(config.sampling)}, {config.samples} sample(s) per problem, frame {config.frame}")
-    for name in config.benchmarks:
-        benchmark = benchmark_named(name)
-        path = local_path(config, benchmark)
-        if path is None:
-            source = f"Hub {benchmark.hub.name}" if benchmark.hub else "no Hub copy known: needs --data." + name
-            items: tuple[Problem, ...] = (_placeholder(benchmark),)
-            count, note = benchmark.problems, " (data not loaded in a dry run: the problem is a placeholder)"
-        else:
-            found = loading.load(benchmark, path=path, expected=config.expected.get(name), limit=config.limit)
-            items, count, source, note = found.items, len(found), str(path), ""
-        count = count if config.limit is None else min(count, config.limit)
-        print(f"\n== {benchmark.title}: {count} problems x {config.samples}, {source}{note}")
-        chat = _show_messages if config.frame == "chat" else None
-        print(prompts.render(items[0], config.frame, chat=chat, prefix=config.prompt_prefix).text)
-
-
-def _show_messages(messages: list[dict[str, str]]) -> str:
-    return "\n".join(f"[{message['role']}] {message['content']}" for message in messages)
-
-
-def _placeholder(benchmark: Benchmark) -> Problem:
-    return Problem(
-        benchmark=benchmark.name,
-        id="placeholder",
-        problem="{problem}",
-        answer="",
-        kind=benchmark.kind,
-        paper_rule=benchmark.paper_rule,
-        choices=("{first option}", "{second option}") if benchmark.kind == "choice" else (),
-        answer_type="Numerical" if benchmark.name == "olympiadbench" else "",
-        entry_point="{function}",
-    )
 
 
 if __name__ == "__main__":

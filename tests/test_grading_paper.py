@@ -8,7 +8,8 @@ import pytest
 from caco_recipes.grading import grade
 from caco_recipes.grading.paper import dart, olympiad, qwen, theoremqa
 from caco_recipes.grading.paper.number_words import words_to_number
-from caco_recipes.grading.paper.sympy_reading import latex, python
+from caco_recipes.grading.paper.sympy_python import python
+from caco_recipes.grading.paper.sympy_reading import latex
 from caco_recipes.grading.syntax import Unreadable
 
 # prediction, gold, verdicts of (Qwen2.5-Math, DART, OlympiadBench judge), measured on the originals

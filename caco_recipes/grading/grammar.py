@@ -3,18 +3,19 @@
 
 from fractions import Fraction
 
-from caco_recipes.grading.atoms import CURRENCIES, Atoms, negate, primed
+from caco_recipes.grading.atoms import CURRENCIES, negate, primed
 from caco_recipes.grading.cursor import MAX_DEPTH
 from caco_recipes.grading.numbers import number
 from caco_recipes.grading.spelled import spelled_number
 from caco_recipes.grading.syntax import App, Based, Mat, Num, Quantity, Ratio, Rel, Seq, SetOp, Sym, Text, Unreadable
-from caco_recipes.grading.words import is_unit, says_only_what
+from caco_recipes.grading.unit_grammar import Units
+from caco_recipes.grading.words import is_unit
 
 _RELATIONS = {"=", "<", ">", "<=", ">=", "!=", "~", "in", "notin", "equiv"}
 _STOPS = {")", "]", "}", "\\}", ",", ";", "|", "||", ")>", "rfloor", "rceil", "and", "or", "&", "end", ";;"}
 
 
-class Grammar(Atoms):
+class Grammar(Units):
     """`Grammar(tokens, program).answer()` is the tree of an answer."""
 
     # -- list -------------------------------------------------------------------------------------------------------
@@ -225,68 +226,6 @@ class Grammar(Atoms):
             raise Unreadable("two numbers side by side")
         return App("*", [left, right])
 
-    def unit_tail(self, unit: str) -> str:
-        """What may follow a unit's name: a power, or `/` and another unit."""
-        while True:
-            if self.is_op("^"):
-                if self.peek(1)[0] == "num":
-                    self.take()
-                    unit += "^" + self.take()[1]
-                elif self.peek(1)[1] == "{" and self.peek(2)[0] == "num" and self.peek(3)[1] == "}":
-                    unit += "^" + self.peek(2)[1]
-                    self.at += 4
-                elif (
-                    self.peek(1)[1] == "{"
-                    and self.peek(2)[1] == "-"
-                    and self.peek(3)[0] == "num"
-                    and self.peek(4)[1] == "}"
-                ):
-                    unit += "^-" + self.peek(3)[1]
-                    self.at += 5
-                elif self.peek(1)[1] == "deg" or (self.peek(1)[1] == "{" and self.peek(2)[1] == "deg"):
-                    return unit
-                else:
-                    raise Unreadable("power of a unit")
-            elif self.is_op("/") and self.peek(1)[0] in ("text", "word", "sym"):
-                self.take()
-                unit += "/" + self.take()[1]
-            elif self.is_op("*") and self.peek(1)[0] in ("text",):
-                self.take()
-                unit += " " + self.take()[1]
-            elif self.peek()[0] in ("text", "word"):
-                unit += " " + self.take()[1]
-            elif self.is_op("'") and self.at == len(self.tokens) - 1:
-                self.take()
-            else:
-                return unit
-
-    def text_unit(self, node):
-        unit = self.take()[1]
-        if not says_only_what(unit):
-            raise Unreadable("prose")
-        if unit.strip().lower() in ("st", "nd", "rd", "th") and isinstance(node, Num):
-            return node
-        if unit.strip().lower() in ("i", "e", "x", "y", "n", "z", "pi") and len(unit.strip()) <= 2:
-            return App("*", [node, Sym(unit.strip())])
-        return Quantity(node, self.unit_tail(unit))
-
-    def word_unit(self, node):
-        _kind, value, space, _ = self.peek()
-        numeric = _numeric(node)
-        if value in ("st", "nd", "rd", "th") and not space and isinstance(node, Num):
-            self.take()
-            return node
-        if not says_only_what(value):
-            raise Unreadable("prose")
-        if self.program and not space:
-            raise Unreadable("name after a value")
-        if numeric and (is_unit(value) or (len(value) >= 3 and (space or len(value) >= 4))):
-            self.take()
-            return Quantity(node, self.unit_tail(value))
-        if len(value) > 3 or (len(value) == 3 and value.lower() in ("the", "for", "are", "not", "all")):
-            raise Unreadable("prose")
-        return self.implicit(node)
-
     # -- power ------------------------------------------------------------------------------------------------------
     def power(self):
         letters = self.peek()[0] == "word"
@@ -334,35 +273,6 @@ class Grammar(Atoms):
                     raise Unreadable("power of a power")
                 node = App("deg", [node])
         return node
-
-    def ordinal(self) -> bool:
-        """`12^{\\text{th}}`: the ending says nothing."""
-        width = 3 if self.is_op("{") else 1
-        kind, value, _, _ = self.peek(1 if width == 3 else 0)
-        if kind in ("text", "word") and value in ("th", "st", "nd", "rd"):
-            self.at += width
-            return True
-        return False
-
-    def degree_sign(self) -> bool:
-        if self.is_op("deg"):
-            self.take()
-            return True
-        if self.is_op("{") and self.peek(1)[1] == "deg" and self.peek(2)[1] == "}":
-            self.at += 3
-            return True
-        if self.is_op("{") and self.peek(1)[1] == "deg" and self.peek(2)[0] == "text":
-            self.at += 4
-            return True
-        return False
-
-    def letter_degree(self) -> bool:
-        """`45^o`, `45^{o}`"""
-        for width, names in ((1, ["o"]), (3, ["{", "o", "}"])):
-            if [self.peek(i)[1] for i in range(width)] == names:
-                self.at += width
-                return True
-        return False
 
     def exponent(self):
         if self.is_op("-", "+"):
@@ -431,13 +341,3 @@ class Grammar(Atoms):
         if isinstance(node, App) and node.op == "*":
             return App("*", [*node.args[:-1], Sym(f"{getattr(node.args[-1], 'name', '?')}_{label}")])
         raise Unreadable("subscript")
-
-
-def _numeric(node) -> bool:
-    if isinstance(node, Num):
-        return True
-    if isinstance(node, Quantity):
-        return True
-    if isinstance(node, Sym):
-        return node.name in ("pi",)
-    return isinstance(node, App) and node.op in "+*/^neg!rootpctdeg" and all(_numeric(arg) for arg in node.args)

@@ -10,7 +10,7 @@ from fractions import Fraction
 from caco_recipes.grading.evaluate import constant_value, proportional
 from caco_recipes.grading.exact import NoValue, point, symbols
 from caco_recipes.grading.numeric import Doubles, approximate
-from caco_recipes.grading.paper import sympy_reading
+from caco_recipes.grading.paper import sympy_comparison, sympy_reading
 from caco_recipes.grading.syntax import App, Mat, Rel, Seq, Unreadable
 
 PRECISION = 1e-8
@@ -158,11 +158,11 @@ def _expressions(gold: str, pred: str, precision: float) -> bool:
         return True
     a, b = sympy_reading.with_pi(a), sympy_reading.with_pi(b)
     if isinstance(a, Rel | Seq | Mat) or isinstance(b, Rel | Seq | Mat):
-        return sympy_reading.same(a, b)
+        return sympy_comparison.same(a, b)
     try:
         with_symbols = bool(symbols(a)), bool(symbols(b))
     except NoValue:
-        return sympy_reading.same(a, b)
+        return sympy_comparison.same(a, b)
     if with_symbols[0] != with_symbols[1]:
         return False
     if with_symbols[0]:
@@ -171,20 +171,20 @@ def _expressions(gold: str, pred: str, precision: float) -> bool:
         return False
     x, y = constant_value(a), constant_value(b)
     if x is None or y is None:
-        return sympy_reading.same(a, b)
+        return sympy_comparison.same(a, b)
     return abs(x - y) <= Fraction(precision * SLACK)
 
 
 def _too_large(node) -> bool:
     if not (isinstance(node, App) and node.op == "^"):
         return False
-    exponent = sympy_reading.constant(node.args[1])
+    exponent = sympy_comparison.constant(node.args[1])
     return exponent is None or abs(exponent) > _MAX_EXPONENT
 
 
 def _difference_vanishes(a, b) -> bool:
     """Zero, or a constant below 1e-3: what is left of the difference once its symbols cancel."""
-    if sympy_reading.same(a, b):
+    if sympy_comparison.same(a, b):
         return True
     difference = App("+", [a, App("neg", [b])])
     names = symbols(difference)

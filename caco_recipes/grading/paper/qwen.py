@@ -7,9 +7,9 @@ percent, relative tolerance 1e-4, brackets ignored), for published numbers came 
 import math
 import re
 
-from caco_recipes.grading.paper import sympy_reading
+from caco_recipes.grading.paper import sympy_comparison
 from caco_recipes.grading.paper.number_words import words_to_number
-from caco_recipes.grading.syntax import Mat, Rel
+from caco_recipes.grading.syntax import App, Mat, Rel
 
 REL_TOL = 1e-4
 MAX_CHARS = 6000
@@ -106,7 +106,7 @@ def strip(text: str, *, skip_unit: bool = False) -> str:
     if len(sides) == 2 and len(sides[0]) <= 2:
         text = sides[1]
     text = re.sub(r"\\sqrt(\w+)", r"\\sqrt{\1}", text).replace(" ", "")
-    return _slash_to_frac(_brace_fracs(text))
+    return _slash_to_frac(brace_fracs(text))
 
 
 def _strip_units(text: str) -> str:
@@ -117,7 +117,7 @@ def _strip_units(text: str) -> str:
     return text
 
 
-def _brace_fracs(text: str) -> str:
+def brace_fracs(text: str) -> str:
     """`\\frac12` → `\\frac{1}{2}`, `\\frac1{72}` → `\\frac{1}{72}`; the text itself if a `\\frac` has no two arguments."""
     head, *rest = text.split("\\frac")
     for part in rest:
@@ -252,20 +252,20 @@ def _short_equation(text: str) -> bool:
 
 
 def _symbolic(pred: str, gold: str) -> bool:
-    a, b = sympy_reading.any_reader(pred), sympy_reading.any_reader(gold)
+    a, b = sympy_comparison.any_reader(pred), sympy_comparison.any_reader(gold)
     if a is None or b is None:
         return pred == gold
-    if sympy_reading.same(a, b):
+    if sympy_comparison.same(a, b):
         return True
     if isinstance(a, Rel) and isinstance(b, Rel):
-        left, right = sympy_reading.difference(a), sympy_reading.difference(b)
-        return sympy_reading.same(left, right) or sympy_reading.same(left, sympy_reading.App("neg", [right]))
+        left, right = sympy_comparison.difference(a), sympy_comparison.difference(b)
+        return sympy_comparison.same(left, right) or sympy_comparison.same(left, App("neg", [right]))
     if isinstance(a, Mat) and isinstance(b, Mat):
-        return sympy_reading.same_matrix(a, b, lambda x, y: _rounded(x) is not None and _rounded(x) == _rounded(y))
-    x, y = sympy_reading.constant(a), sympy_reading.constant(b)
+        return sympy_comparison.same_matrix(a, b, lambda x, y: _rounded(x) is not None and _rounded(x) == _rounded(y))
+    x, y = sympy_comparison.constant(a), sympy_comparison.constant(b)
     return x is not None and y is not None and math.isclose(x, y, rel_tol=REL_TOL)
 
 
 def _rounded(node) -> float | None:
-    value = sympy_reading.constant(node)
+    value = sympy_comparison.constant(node)
     return None if value is None else round(value, 3)
