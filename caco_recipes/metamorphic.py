@@ -49,6 +49,8 @@ FEATURES = {
     "crash_share": "float64",
 }
 WIDE_ROUNDS = (6, 40)  # how many far moves are tried at once before a key counts as ignored
+ENOUGH = 3  # executions with the old answer that make an input ignored although others failed
+LONELY = 8  # failures without any success that make a program one for a single input
 GENTLE = 24  # smallest steps tried before a program counts as fragile
 IN_FLIGHT = 8  # programs per sandbox worker that wait for an answer at a time
 
@@ -205,31 +207,97 @@ def _checked(row: dict[str, Any], domain: Domain, config: Config, pool: Any, rng
         family.untested = keys
         return family
     crashes: Counter[str] = Counter()
-    sensitive: set[str] = set()
+    evidence = {key: Evidence() for key in keys}
     for value, result in zip(inputs, results, strict=True):
         moved = [key for key in keys if dump(value[key]) != dump(domain.original[key])]
-        if result.output != row["output"] and len(moved) == 1:
-            sensitive.add(moved[0])
+        if len(moved) == 1:
+            evidence[moved[0]].add(result, row["output"])
         if result.ok and result.output is not None:
             text = {"output": result.output, "output_text": result.output_text.strip()}
             fits = alike(row["output"], result.output)
             family.variants.append({"input": dump(value)} | text | {"fits": fits})
         elif not result.ok:
-            crashes[result.reason.partition(":")[2] or result.reason] += 1
+            crashes[_what(result)] += 1
     family.neighbours = len(inputs)
     family.crash_share = round(sum(crashes.values()) / len(inputs), 4) if inputs else 0.0
     if config.sensitivity:
-        _move_far(row, domain, pool, rng, sensitive, family)
-        family.sensitive = [key for key in keys if key in sensitive]
-    stated = _stated(row, domain.original, family)
-    if stated and (config.ignored == "any" or not family.sensitive):
-        family.verdict, family.reason = REJECTED, f"insensitive:{stated[0]}"
-    elif (
-        family.crash_share > config.max_crash_share
-        and _gentle_crash_share(row, domain, pool, rng) > config.max_crash_share
-    ):
-        family.verdict, family.reason = REJECTED, f"fragile:{crashes.most_common(1)[0][0]}"
+        _move_far(row, domain, pool, rng, evidence)
+        family.sensitive = [key for key in keys if evidence[key].state == "sensitive"]
+        family.insensitive = [key for key in keys if evidence[key].state == "insensitive"]
+        family.untested = [key for key in keys if evidence[key].state == "untested"]
+    if ignored := _ignored(row, domain.original, family, evidence, config):
+        family.verdict, family.reason = REJECTED, f"insensitive:{ignored[0]}"
+    elif what := _fragile(row, domain, family, evidence, crashes, config, pool, rng):
+        family.verdict, family.reason = REJECTED, f"fragile:{what}"
     return family
+
+
+@dataclass
+class Evidence:
+    """What moving one key alone has shown so far: how often nothing changed, how often the program failed."""
+
+    same: int = 0
+    failed: int = 0
+    differs: bool = False
+    last: str = ""
+
+    def add(self, result: Any, output: str) -> None:
+        """Counts one execution."""
+        if not result.ok:
+            self.failed += 1
+            self.last = _what(result)
+        elif result.output == output:
+            self.same += 1
+        else:
+            self.differs = True
+
+    @property
+    def state(self) -> str:
+        """`sensitive`, `insensitive` or `untested`.
+
+        A failure shows that the value is looked at, not that the answer depends on it: a few executions that end with
+        the old answer outweigh any number of failures.
+        """
+        if self.differs:
+            return "sensitive"
+        if self.same >= ENOUGH or (self.same and not self.failed):
+            return "insensitive"
+        return "sensitive" if self.failed else "untested"
+
+
+def _what(result: Any) -> str:
+    return result.reason.partition(":")[2] or result.reason
+
+
+def _ignored(
+    row: dict[str, Any], original: dict[str, Any], family: Family, evidence: dict[str, Evidence], config: Config
+) -> list[str]:
+    """The inputs whose having no effect speaks against the program."""
+    if not any(one.differs for one in evidence.values()):
+        return family.insensitive  # no input at all changes the answer: it is a constant, whatever the problem states
+    return _stated(row, original, family) if config.ignored == "any" else []
+
+
+def _fragile(
+    row: dict[str, Any],
+    domain: Domain,
+    family: Family,
+    evidence: dict[str, Evidence],
+    crashes: Counter[str],
+    config: Config,
+    pool: Any,
+    rng: random.Random,
+) -> str:
+    """What the program fails with on most neighbours, the gentlest moves included; empty when it does not."""
+    if config.max_crash_share >= 1:
+        return ""
+    if family.crash_share > config.max_crash_share:
+        gentle = _gentle_crash_share(row, domain, pool, rng)
+        return crashes.most_common(1)[0][0] if gentle > config.max_crash_share else ""
+    # Nothing but failures, however an input is moved: a program for this one input.
+    failed = sum(one.failed for one in evidence.values())
+    alone = not family.variants and failed >= LONELY and not any(one.same or one.differs for one in evidence.values())
+    return next(one.last for one in evidence.values() if one.failed) if alone else ""
 
 
 def _run(pool: Any, code: str, inputs: list[dict[str, Any]]) -> list[Any]:
@@ -254,27 +322,23 @@ def _neighbours(domain: Domain, count: int, rng: random.Random) -> list[dict[str
 
 
 def _move_far(
-    row: dict[str, Any], domain: Domain, pool: Any, rng: random.Random, sensitive: set[str], family: Family
+    row: dict[str, Any], domain: Domain, pool: Any, rng: random.Random, evidence: dict[str, Evidence]
 ) -> None:
-    """Sorts the keys that no neighbour has shown to matter: moved far, in rounds, until something changes."""
-    waiting = {key: wide(domain, key, rng) for key in domain.original if key not in sensitive}
-    family.untested = [key for key, moves in waiting.items() if not moves]
+    """Moves the keys that no neighbour has shown to matter: far, in rounds, until something changes."""
+    waiting = {key: wide(domain, key, rng) for key, one in evidence.items() if not one.differs}
     start = 0
     for size in WIDE_ROUNDS:
         plan = [
             (key, value)
             for key, moves in waiting.items()
-            if key not in sensitive
+            if not evidence[key].differs
             for value in moves[start : start + size]
         ]
         if not plan:
             break
         for (key, _), result in zip(plan, _run(pool, row["code"], [value for _, value in plan]), strict=True):
-            # A failure shows it too: the program has looked at the value.
-            if not result.ok or result.output != row["output"]:
-                sensitive.add(key)
+            evidence[key].add(result, row["output"])
         start += size
-    family.insensitive = [key for key, moves in waiting.items() if moves and key not in sensitive]
 
 
 def _stated(row: dict[str, Any], original: dict[str, Any], family: Family) -> list[str]:

@@ -1,0 +1,64 @@
+"""What the metamorphic and faithful checks find and what they wrongly reject, measured on faults planted in real rows.
+
+    python tests/benchmarks/check_trust.py SHARED_FOLDER [--programs N] [--workers N] [--write docs/trust.md] [--show]
+
+`--write` puts the tables between their marks in the page; `--show` prints the rows that were wrongly decided.
+"""
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import trust_faults as faults
+import trust_measured as measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--programs", type=int, default=500, help="good programs for the metamorphic checks")
+    parser.add_argument("--pairs", type=int, default=3000, help="good programs among which pairs are looked for")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", choices=["metamorphic", "static", "blind"], help="one table only")
+    parser.add_argument("--write", type=Path)
+    parser.add_argument("--show", action="store_true")
+    arguments = parser.parse_args()
+    rows = faults.good_programs(arguments.shared, max(arguments.programs, arguments.pairs))
+    with measured.Sandboxes(arguments.workers) as boxes:
+        for name, make in {
+            "metamorphic": lambda: measured.in_programs(
+                faults.executed(rows[: arguments.programs], boxes.pool), boxes
+            ),
+            "static": lambda: measured.in_problems(faults.executed(rows[: arguments.pairs], boxes.pool)),
+            "blind": lambda: measured.blind(faults.executed(rows[: arguments.pairs], boxes.pool), boxes),
+        }.items():
+            if arguments.only and name != arguments.only:
+                continue
+            started = time.monotonic()
+            found = make()
+            text = measured.table(found)
+            print(f"\n{name} ({time.monotonic() - started:.0f} s)\n\n{text}\n")
+            if arguments.show:
+                for one in found:
+                    wrong = [item for item in one.rows if not one.fault] or one.rows
+                    for row_id, said in wrong[:60]:
+                        print(f"    {one.kind}: {row_id}: {said}")
+            if arguments.write:
+                put(arguments.write, name, text)
+
+
+def put(page: Path, name: str, text: str) -> None:
+    """The table between `<!-- NAME -->` and `<!-- /NAME -->` of a page."""
+    mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    old = page.read_text(encoding="utf-8")
+    if not mark.search(old):
+        raise SystemExit(f"{page} has no marks for {name}")
+    page.write_text(mark.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", old), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
