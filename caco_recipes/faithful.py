@@ -111,7 +111,11 @@ def run(batch: dict[str, list], config: Config, checker: Checker) -> dict[str, l
         compared = comparisons.get(place)
         if compared is not None:
             verdict, reason = _with_blind(verdict, reason, compared, config)
-        odd = [vars(finding) for finding in read[place] if finding.state in (MISSING, SWAPPED, DERIVED)]
+        odd = [
+            {"key": finding.key, "state": finding.state, "value": finding.value}
+            for finding in read[place]
+            if finding.state in (MISSING, SWAPPED, DERIVED)
+        ]
         told: dict[str, Any] = {"static": odd}
         if compared is not None:
             told["blind"] = compared.told()
@@ -139,7 +143,11 @@ def run(batch: dict[str, list], config: Config, checker: Checker) -> dict[str, l
 
 def _findings(row: dict[str, Any]) -> list[Finding]:
     value = json.loads(row["input"]) if row.get("input") else {}
-    return findings(row.get("problem") or "", value) if isinstance(value, dict) and not tag_of(value) else []
+    return (
+        findings(row.get("problem") or "", value, row.get("code") or "")
+        if isinstance(value, dict) and not tag_of(value)
+        else []
+    )
 
 
 def static_verdict(found: list[Finding], config: Config) -> tuple[str, str]:

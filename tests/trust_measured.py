@@ -128,15 +128,15 @@ def in_problems(rows: list[dict[str, Any]]) -> list[Measured]:
     swapped = Measured("swapped inputs", "two input values are exchanged", fault=True)
     for row in rows:
         value = json.loads(row["input"])
-        verdict, reason = faithful.static_verdict(findings(row["problem"], value), config)
+        verdict, reason = faithful.static_verdict(findings(row["problem"], value, row["code"]), config)
         (science if faults.science(row) else math).add(row["id"], verdict, reason)
         if verdict != "accepted":
             continue
         for counts, plant in ((changed, faults.changed_number), (dropped, faults.dropped_condition)):
             if made := plant(row, rng):
-                counts.add(row["id"], *faithful.static_verdict(findings(made[1], value), config))
+                counts.add(row["id"], *faithful.static_verdict(findings(made[1], value, row["code"]), config))
         if other := faults.swapped_inputs(row, rng):
-            counts = faithful.static_verdict(findings(row["problem"], json.loads(other)), config)
+            counts = faithful.static_verdict(findings(row["problem"], json.loads(other), row["code"]), config)
             swapped.add(row["id"], *counts)
     return [math, science, changed, dropped, swapped]
 

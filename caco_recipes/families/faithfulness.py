@@ -7,7 +7,7 @@ other's name. Only what is missing or swapped speaks against a row; what is deri
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise, permutations
 from typing import Any
@@ -71,6 +71,7 @@ class Finding:
     key: str
     state: str
     value: str = ""
+    sure: bool = field(default=True, compare=False, repr=False)
 
 
 class Reading:
@@ -170,12 +171,38 @@ def _rounded(value: Fraction, known: Fraction) -> bool:
 # ------------------------------------------------------------------------------------------------ inputs
 
 
-def findings(problem: str, value: dict[str, Any]) -> list[Finding]:
-    """What the problem says of each key of an input (tagged JSON, decoded): the worst state of the numbers in it."""
+def findings(problem: str, value: dict[str, Any], code: str = "") -> list[Finding]:
+    """What the problem says of each key of an input (tagged JSON, decoded): the worst state of the numbers in it.
+
+    `code` tells which of the problem's numbers the program knows otherwise. Where one is left over that nothing uses, and
+    is near a value that is only implied, the two may be the same quantity with another value: that counts as derived.
+    """
     reading = Reading(problem)
     found = [_finding(reading, key, item) for key, item in value.items()]
     swapped = _swapped(reading, value)
-    return [Finding(f.key, SWAPPED, f.value) if f.key in swapped else f for f in found]
+    spare = _left_over(reading, value, code) if any(f.state == IMPLIED and f.sure is False for f in found) else []
+    made = []
+    for one in found:
+        state = SWAPPED if one.key in swapped else one.state
+        if state == IMPLIED and not one.sure and any(_near(other, value[one.key]) for other in spare):
+            state = DERIVED
+        made.append(Finding(one.key, state, one.value))
+    return made
+
+
+NUMBER = re.compile(r"(?<![\w.])\d{1,15}(?:\.\d{1,15})?(?![\w.])")
+
+
+def _left_over(reading: Reading, value: dict[str, Any], code: str) -> list[Fraction]:
+    """The plain numbers of a text that neither the input nor the program's text has."""
+    known = {exact(leaf) for _, leaf in leaves(value) if not isinstance(leaf, bool | str)}
+    known |= {Fraction(number) for number in NUMBER.findall(code)}
+    return [q.plain for q in reading.quantities if q.kind in ("digits", "words") and not known & set(q.values)]
+
+
+def _near(number: Fraction, item: Any) -> bool:
+    value = None if isinstance(item, bool) else exact(item)
+    return value is not None and value > 0 and value / 3 <= number <= 3 * value
 
 
 def mentions(problem: str, item: Any) -> int:
@@ -210,7 +237,9 @@ def _finding(reading: Reading, key: str, item: Any) -> Finding:
             return Finding(key, DERIVED, states[MISSING])  # a table or figure that the text only refers to
     for state in (MISSING, DERIVED, STATED, IMPLIED):
         if state in states:
-            return Finding(key, state, states[state])
+            # 0 and 1 and the constants of nature need no saying anywhere.
+            sure = not any(n is not None and abs(n) not in (0, 1) and not _natural(n) for n in numbers)
+            return Finding(key, state, states[state], sure or bool(METHOD.search(key.lower())))
     return Finding(key, SILENT)
 
 

@@ -51,7 +51,7 @@ _WORD = "|".join(sorted([*WORDS, *ONES], key=len, reverse=True))
 TOKEN = re.compile(
     r"""
     (?P<latex>\\[dt]?frac\s*(?:\{\s*(?P<over>-?[\d.,]{1,18})\s*\}|(?P<over1>\d))\s*(?:\{\s*(?P<under>[\d.,]{1,18})\s*\}|(?P<under1>\d)))
-    |(?P<power>(?P<base>\d{1,6}(?:\.\d{1,9})?)\s*(?:\^|\*\*)\s*\{?\s*(?P<exponent>[-−]?\d{1,3})\s*\}?)
+    |(?P<power>(?P<base>\d{1,6}(?:\.\d{1,9})?)\s*(?:\^|\*\*)\s*\{?\s*(?P<exponent>[-−]?\d{1,6})\s*\}?)
     |(?P<clock>(?<![\d.:])\d{1,2}:\d{2}(?![\d:]))
     |(?P<mixed>(?<![\d.])\d{1,6}(?:\s+|\s*-\s*|\s+and\s+)\d{1,4}\s*/\s*\d{1,4}(?!\d))
     |(?P<ratio>(?<![\d.,/])\d{1,12}\s*/\s*\d{1,12}(?![\d/]))

@@ -20,8 +20,8 @@ import trust_measured as measured
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("shared", type=Path)
-    parser.add_argument("--programs", type=int, default=500, help="good programs for the metamorphic checks")
-    parser.add_argument("--pairs", type=int, default=3000, help="good programs among which pairs are looked for")
+    parser.add_argument("--programs", type=int, default=200, help="good programs for the metamorphic checks")
+    parser.add_argument("--pairs", type=int, default=800, help="good programs among which pairs are looked for")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", choices=["metamorphic", "static", "blind"], help="one table only")
     parser.add_argument("--write", type=Path)
