@@ -1,7 +1,6 @@
 """Planted faults in a small seeded draw of real rows: stated minimums. The full tables: tests/benchmarks/check_trust.py."""
 
 import pytest
-
 import trust_faults as faults
 import trust_measured as measured
 
