@@ -1,5 +1,6 @@
 """Faults of ours: killed processes, exhausted descriptors, a full disk; and the machines that lack features."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -77,6 +78,38 @@ def test_when_a_server_is_killed_its_programs_run_again():
                 os.kill(servers[0].process.pid, signal.SIGKILL)
         assert pool.restarts == 2
     assert [r.output for r in results] == [f"{n + 2}.0" for n in range(300)]
+
+
+def test_when_forker_and_compiler_are_killed_programs_run_again():
+    codes = [CANARY.replace("'n': 3", f"'n': {n}") for n in range(200)]
+    with Pool(2, LIMITS) as pool:
+        results = []
+        for number, result in enumerate(pool.run(codes)):
+            results.append(result)
+            if number == 30:
+                server = pool._coordinator.workers["plain"][0].process.pid
+                for pid in children_below(server) - set(direct_children(server)):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+    assert [r.output for r in results] == [f"{n + 2}.0" for n in range(200)]
+
+
+def direct_children(pid: int) -> list[int]:
+    return [int(child) for child in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+
+@pytest.mark.parametrize("level", ["strict", "standard", "basic"])
+def test_without_a_compiler_the_forker_runs_in_python(level, monkeypatch):
+    from caco_recipes.sandbox import native
+
+    if why_not(level):
+        pytest.skip(why_not(level))
+    monkeypatch.setattr(native, "library", lambda: None)
+    with Pool(2, LIMITS, isolation=level) as pool:
+        results = list(pool.run([CANARY, "import os\nos.fork()", "while True: pass", "x = (", CANARY]))
+        assert [r.status for r in results] == ["ok", "denied", "timeout", "error", "ok"]
+        assert [r.output for r in pool.run_variants(CANARY, ['{"n":1}', '{"n":2}'])] == ["3.0", "4.0"]
+        assert not pool._coordinator.workers["plain"][0].ready["native"]
 
 
 def test_a_program_whose_server_always_dies_is_undecided(monkeypatch):

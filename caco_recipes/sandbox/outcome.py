@@ -62,7 +62,7 @@ class Reader:
             line, _, message = str(facts["syntax"]).partition(":")
             return self.result(
                 "error", "syntax_error", None, None, "", stdout, cut, measured, facts,
-                exception=("SyntaxError", int(line) if line.isdecimal() else 0, message),
+                exception=("SyntaxError", int(line) if line.isdecimal() and len(line) < 10 else 0, message),
             )  # fmt: skip
         records = split_records(reply.results, self.limits, 1)
         status, reason, exception = self.abnormal(reply, records)

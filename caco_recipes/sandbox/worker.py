@@ -151,8 +151,8 @@ def start_worker(
         "native": loop,
         "cores": cores,
         "result_cap": RESULT_CAP,
-        # a program that gets less than this share of a core over a while is waiting, not starved
-        "idle_share": min(0.01, 0.05 * cores / max(slots, 1)),
+        # a program that gets less than this share of a core over a while is waiting; one that is starved gets more
+        "idle_share": 0.002,
     }
     worker = Worker(kind, process, ours, time.monotonic())
     text = json.dumps(config).encode()

@@ -155,7 +155,7 @@ def run_variants(pool: Pool, work: list) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="plain,sympy,numpy,good,real,share,variants,full")
+    parser.add_argument("--only", default="plain,sympy,numpy,good,real,share,variants,isolation,full")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--isolation", default="strict")
     parser.add_argument("--no-reference", action="store_true", help="own side alone, for profiling")
@@ -206,6 +206,23 @@ def main() -> None:
                 scale = count * len(work) / len(sample)
                 note = f"own {own[2]}/{count * len(work)} ok{', unbarred' if ',' in name else ''}"
                 line(name, count * len(work), (base[0] * scale, base[1] * scale, 0), own, note)
+    if "isolation" in wanted:
+        # the same server and fork with and without confinement; wall time of one program after the other
+        with (
+            Pool(1, isolation=chosen.isolation, limits=lone) as pool,
+            Pool(1, isolation="unsafe", limits=lone) as bare,
+        ):
+            spent = {}
+            for one in (pool, bare):
+                ours(one, ["x = 1"] * 50)
+            for _ in range(3 * chosen.rounds):
+                for one in (pool, bare):
+                    spent.setdefault(one, []).append(measured(ours, one, ["x = 1"] * 500))
+        confined, free = (min(cpu for _, cpu, _ in spent[one]) * 2 for one in (pool, bare))
+        told = "met" if confined - free <= 0.5 else "MISSED"
+        print(
+            f"isolation: {confined:.2f} ms CPU per program, {free:.2f} without, adds {confined - free:.2f} (bar 0.5 {told})"
+        )
     if "full" in wanted:
         compare("full", sets["full"], 1)
         with Pool(2, isolation=chosen.isolation) as pool:

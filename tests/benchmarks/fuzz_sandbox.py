@@ -9,6 +9,7 @@ finding: it is printed with what caused it, and the exit status is 1.
 
 import argparse
 import ast
+import copy
 import json
 import os
 import random
@@ -131,12 +132,12 @@ class Trees:
             old = getattr(holder, name, None)
             base = next((b for b in (ast.stmt, ast.expr, ast.pattern) if isinstance(old, b)), None)
             if base is not None and base in self.parts:
-                setattr(holder, name, rng.choice(self.parts[base]))
+                setattr(holder, name, copy.deepcopy(rng.choice(self.parts[base])))
             elif type(old) is list and old:
                 base = next((b for b in (ast.stmt, ast.expr) if isinstance(old[0], b)), None)
                 if base is not None:
                     fresh = list(old)
-                    fresh.insert(rng.randrange(len(fresh) + 1), rng.choice(self.parts[base]))
+                    fresh.insert(rng.randrange(len(fresh) + 1), copy.deepcopy(rng.choice(self.parts[base])))
                     setattr(holder, name, fresh[rng.randrange(2) :] or fresh)
             elif type(old) is str and name in ("id", "attr", "arg", "name"):
                 setattr(holder, name, rng.choice(("input", "solve", "kwargs", "x", "output", "globals", "__class__")))
