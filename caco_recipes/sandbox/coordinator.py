@@ -71,7 +71,7 @@ class Coordinator:
         self.held_back = 0
         self.batches = itertools.count(1 << 60)
         self.per_kind = -(-pool.workers // 4)
-        self.capacity = pool.workers + max(1, pool.workers // 2)
+        self.capacity = pool.workers + max(2, pool.workers // 2)
 
     def wake(self) -> None:
         if not self.rung:

@@ -1,36 +1,70 @@
-"""The forker's inner loop as machine code: compiled by the system's C compiler on first use, in memory only.
+"""The forker's inner loop as machine code: compiled by the system's C compiler on first use, kept in the user's cache.
 
-Without a compiler, or where code can't be loaded from memory, `library` is None and the same loop runs in Python.
+Without a compiler, or where code can't be loaded, `library` is None and the same loop runs in Python.
 """
 
 import functools
+import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-_SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "forker.c")
+_SOURCE = Path(__file__).with_name("forker.c")
+# in as few mappings as can be: each fork copies them
+_FLAGS = ("-O2", "-fPIC", "-shared", "-Wl,-z,noseparate-code,-z,norelro")
 
 
 @functools.cache
 def library() -> bytes | None:
-    """The shared library made of forker.c; None when it can't be made here. Takes 0.1 s, once per process."""
+    """The shared library made of forker.c; None when it can't be made here. Compiling takes 0.1 s."""
+    if sys.platform != "linux":
+        return None
+    kept = _kept()
+    try:
+        if kept is not None and kept.stat().st_uid == os.getuid():
+            return kept.read_bytes()
+    except OSError:
+        pass
+    made = _compile()
+    if made is not None and kept is not None:
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
+                file.write(made)
+            os.replace(file.name, kept)
+        except OSError:
+            pass  # compiled again next time
+    return made
+
+
+def _kept() -> Path | None:
+    """Where the library of this source is kept on this machine; None without a home."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    key = hashlib.sha256(repr((_FLAGS, platform.machine(), platform.libc_ver())).encode() + _SOURCE.read_bytes())
+    return cache / "caco_recipes" / f"forker-{key.hexdigest()[:16]}.so"
+
+
+def _compile() -> bytes | None:
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-    if compiler is None or sys.platform != "linux":
+    if compiler is None:
         return None
     try:
         with tempfile.TemporaryDirectory(prefix="caco-forker-") as folder:
-            target = os.path.join(folder, "forker.so")
+            target = Path(folder) / "forker.so"
             subprocess.run(
-                # in as few mappings as can be: each fork copies them
-                [compiler, "-O2", "-fPIC", "-shared", "-Wl,-z,noseparate-code,-z,norelro", "-o", target, _SOURCE],
+                [compiler, *_FLAGS, "-o", str(target), str(_SOURCE)],
                 check=True,
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
                 timeout=30,
             )
-            with open(target, "rb") as file:
-                return file.read()
+            return target.read_bytes()
     except (OSError, subprocess.SubprocessError):
         return None
