@@ -192,7 +192,7 @@ def test_a_sleeping_program_ends_at_its_idle_limit(level):
 def test_nearly_asleep_is_no_way_to_hold_a_place(level):
     """Programs that use just too much of the CPU to be asleep: neither the server nor the programs behind them wait."""
     nearly = "import time\nwhile True:\n    end = time.perf_counter() + 0.0008\n    while time.perf_counter() < end: pass\n    time.sleep(0.02)"
-    limits = Limits(cpu_seconds=0.5, slow_cpu_seconds=None, idle_seconds=1.0)
+    limits = Limits(cpu_seconds=0.2, slow_cpu_seconds=None, idle_seconds=1.0)
     with Pool(1, limits, isolation=level) as pool:
         pool.run_one(CANARY)
         held = [pool.submit(nearly) for _ in range(4)]
