@@ -43,6 +43,12 @@ def test_every_command_has_help(command):
     assert "usage" in done.stdout.lower()
 
 
+def test_doctor_says_what_is_here():
+    done = caco("doctor", "--offline")
+    assert done.returncode == 0, done.stderr
+    assert "isolation" in done.stdout and "torch" in done.stdout and "here" in done.stdout.splitlines()[-1]
+
+
 def test_a_misspelt_command_names_the_nearest():
     done = caco("exectue")
     assert done.returncode == 2

@@ -101,8 +101,10 @@ def _devices() -> None:
 def _isolation() -> None:
     from caco_recipes.sandbox import probe
 
-    for line in probe().describe().splitlines():
-        _line("isolation", line)
+    found = probe()
+    _line("isolation", found.level or "none but unsafe", "" if found.level else "programs would run unconfined")
+    for level, reason in found.reasons.items():
+        _line(f"  {level}", "not to be had", " ".join(reason.split()))
 
 
 def _hub(offline: bool) -> None:
