@@ -1,13 +1,16 @@
 """Shards on a real Ray cluster of several raylets: the bytes of a local run, also when workers and nodes are lost."""
 
+import contextlib
 import json
 import os
+import signal
 import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from nano_model import nano_model
 from stage_runs import recording, run_stages, write_json_lines
 
 from caco_recipes import pipeline
@@ -162,3 +165,34 @@ def test_an_address_where_nothing_is_is_an_error(monkeypatch, tmp_path):
 
 def _refuse(*arguments, **keywords):
     raise ConnectionError("refused")
+
+
+@pytest.mark.slow
+def test_an_actor_that_is_killed_with_its_model_is_replaced(cluster, tmp_path):
+    nano = {"engine": "transformers", "model": str(nano_model()), "batch_size": 4, "actors": 2, "max_model_len": 512}
+    stages = {"sample": {"engine": "nano", "num_programs": 48, "max_tokens": 48, "temperature": 1.0}}
+    keys = {"engines": {"nano": nano}, "shard_rows": 4, "shards_at_once": 2}
+    (tmp_path / "local").mkdir()
+    (tmp_path / "ray").mkdir()
+    local = run_stages(tmp_path / "local", stages, **keys)
+    killed = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not list((tmp_path / "ray").rglob("part-*.parquet")):
+            time.sleep(0.02)
+        for command in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if command.read_bytes().startswith(b"ray::EngineActor") and not killed:
+                    os.kill(int(command.parent.name), signal.SIGKILL)
+                    killed.append(int(command.parent.name))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    remote = run_stages(tmp_path / "ray", stages, executor="ray", **keys)
+    killer.join()
+    assert killed and events(remote, "worker_died")
+    assert parts(remote, "sample") == parts(local, "sample")
+    assert not any(
+        "infrastructure" in reason for reason in remote.step_folder("sample").manifest()["totals"]["reasons"]
+    )
