@@ -94,13 +94,21 @@ def shown(small, capsys, *overrides) -> str:
 
 def test_rows(small, capsys):
     # Two families run (a broken program gives no variant), each with its original and three new problems.
-    assert "8 rows" in shown(small, capsys)
+    assert "8 rows, 1 families whose program does not run" in shown(small, capsys)
     assert "1 outside the pass-rate band" in shown(small, capsys, "--pass_rate_high", "0.9")
     assert "Problem 2" in shown(small, capsys, "--paired", "true")
     program = shown(small, capsys, "--reward", "program")
     assert 'input (as JSON): {"a":' in program and "never by stating the answer" in program
     assert grpo.main(["--config", str(small / "grpo.yaml"), "--dry-run", "--max_prompt_tokens", "3"]) == 2
     assert "no row is left" in capsys.readouterr().err
+
+
+def test_a_dead_sandbox_trains_on_nothing_less(small, capsys, monkeypatch):
+    from caco_recipes.sandbox import Pool
+    from caco_recipes.sandbox.results import infrastructure
+
+    monkeypatch.setattr(Pool, "run", lambda self, codes: [infrastructure("closed", "strict", "1") for _ in codes])
+    assert "the sandbox could not run a program (infrastructure" in refused(small, capsys)
 
 
 def refused(small, capsys, *overrides) -> str:

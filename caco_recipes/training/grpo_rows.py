@@ -37,7 +37,7 @@ def make(recipe: GRPORecipe, tokenizer: Any) -> tuple[list[dict[str, Any]], dict
             f"{recipe.path}: pass_rate_low and pass_rate_high: no row has a measured pass_rate; {MEASURE}"
         )
     made = []
-    for row in _rows(config, families):
+    for row in _rows(config, families, counts):
         turns = [{"role": "user", "content": row.pop("text")}]
         length = len(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
         if length > config.max_prompt_tokens:
@@ -45,7 +45,8 @@ def make(recipe: GRPORecipe, tokenizer: Any) -> tuple[list[dict[str, Any]], dict
             continue
         made.append({"prompt": turns, **row})
     if not made:
-        raise RecipeError(f"{recipe.path}: no row is left to train on: {dict(counts)}")
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+        raise RecipeError(f"{recipe.path}: no row is left to train on: {told or 'no family has a problem to fill'}")
     if config.curriculum:
         made = environment.curriculum(made, config.dataset_seed, config.curriculum)
     else:
@@ -70,7 +71,7 @@ def content_key(rows: list[dict[str, Any]], tokenizer: Any) -> str:
     return hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _rows(config: Any, families: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _rows(config: Any, families: list[dict[str, Any]], counts: Counter[str]) -> Iterator[dict[str, Any]]:
     if not config.variants and config.reward == "answer":
         for family in families:
             yield {"text": family["problem"], "answer": family["answer"], "code": family["code"]}
@@ -83,6 +84,12 @@ def _rows(config: Any, families: list[dict[str, Any]]) -> Iterator[dict[str, Any
         for family, result in zip(unknown, pool.run([family["code"] for family in unknown])):
             if result.ok and result.input is not None:
                 known.append(family | {"input": result.input})
+            elif result.status == "infrastructure":  # a machine's fault must not decide what is trained on
+                raise RecipeError(
+                    f"the sandbox could not run a program ({result.reason}); start the same command again"
+                )
+            else:
+                counts["families whose program does not run"] += 1
         for row in environment.rows(known, pool, config.variants, config.dataset_seed, config.paired):
             text = row.pop("prompt")
             if config.reward == "program":

@@ -144,10 +144,13 @@ def memory_of(recipe: SFTRecipe, shape: Shape, trainable: int, devices: int, str
     autocast = keys.get("bf16", True) or keys.get("fp16")
     unit = 2 if autocast or weight_bytes == 2 else 4
     memory["activations"] = _activations(shape, tokens, unit, keys.get("gradient_checkpointing", True))
-    # TRL's fused head goes over tiles of 4096 tokens by 32768 words. With Triton a tile is all there is; without it (CPU) the
-    # backward pass holds about six float32 copies of one. The head's gradient is summed in float32.
-    tile = min(tokens, 4096) * min(shape.vocabulary, 32768)
-    memory["logits"] = tile * (unit + (24 if keys.get("use_cpu") else 0)) + shape.vocabulary * shape.hidden * 4
+    if keys.get("use_cpu"):
+        # cpu_head.py keeps the logits of all tokens and makes their gradient, and that of the head, in one type.
+        memory["logits"] = unit * (2 * tokens * shape.vocabulary + shape.vocabulary * shape.hidden)
+    else:
+        # TRL's fused head goes over tiles of 4096 tokens by 32768 words; the head's gradient is summed in float32.
+        tile = min(tokens, 4096) * min(shape.vocabulary, 32768)
+        memory["logits"] = tile * unit + shape.vocabulary * shape.hidden * 4
     if autocast and weight_bytes == 4 and not deepspeed:
         memory["bf16 copies of autocast"] = 2 * max(
             shape.hidden * shape.intermediate * 3, shape.vocabulary * shape.hidden

@@ -27,7 +27,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 from datasets import Dataset
 from transformers import AutoTokenizer
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
+from caco_recipes.training.trainer import CacoSFTTrainer
 case, model = json.loads(sys.argv[1]), sys.argv[2]
 length, batch, dtype = case["max_length"], case["per_device_train_batch_size"], case.pop("dtype")
 ids = torch.randint(100, 40000, (batch * 2, length), generator=torch.Generator().manual_seed(0)).tolist()
@@ -36,7 +37,7 @@ tokenizer = AutoTokenizer.from_pretrained(model)
 args = SFTConfig(tempfile.mkdtemp(), max_steps=2, use_cpu=True, bf16=dtype == "bfloat16", report_to="none", save_strategy="no",
                  disable_tqdm=True, dataset_kwargs={"skip_prepare_dataset": True}, model_init_kwargs={"dtype": dtype}, **case)
 before = int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) * 1024
-SFTTrainer(model=model, args=args, train_dataset=data, processing_class=tokenizer).train()
+CacoSFTTrainer(model=model, args=args, train_dataset=data, processing_class=tokenizer, card_text=lambda state: "").train()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({"before": before, "peak": peak}))
 """
@@ -59,7 +60,7 @@ def main() -> None:
         planned = plan.make_plan(recipe, ROOT / "accelerate_configs" / "cpu.yaml").total
         done = subprocess.run(
             [sys.executable, "-c", CHILD, json.dumps(case), options.model],
-            capture_output=True, text=True, check=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
+            capture_output=True, text=True, check=True, env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         figures = json.loads(done.stdout.strip().splitlines()[-1])
         measured = figures["peak"] - figures["before"]
