@@ -112,3 +112,22 @@ def test_mixed_precision_keeps_float32_gradients(folder):
     assert gradient.dtype == torch.float32
     expected = gradients["lm_head.weight"]
     assert (gradient - expected).norm() / expected.norm() < 0.03
+
+
+@pytest.mark.parametrize(("device", "ours"), [("cpu", True), ("cuda", False)])
+def test_the_runs_device_decides_about_the_head(folder, monkeypatch, device, ours):
+    from types import SimpleNamespace
+
+    from trl import SFTTrainer
+
+    from caco_recipes.training.trainer import CacoSFTTrainer
+
+    # A GPU run under DeepSpeed or FSDP: the weights are still on the CPU when TRL's trainer is made.
+    def made(self, model) -> None:
+        self.model, self.args = model, SimpleNamespace(device=torch.device(device))
+
+    monkeypatch.setattr(SFTTrainer, "__init__", made)
+    model = load(folder)
+    theirs = model.forward
+    CacoSFTTrainer(model, card_text=str)
+    assert (model.forward != theirs) == ours

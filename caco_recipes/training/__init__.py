@@ -1,6 +1,7 @@
 """What `caco_recipes.sft` and `caco_recipes.grpo` are built from; one idea per file.
 
-recipe → config.py (typed keys) → checks.py (what can't work, before anything is loaded) → data.py (rows) →
-text_format.py (the paper's text) → tokens.py (ids, loss mask, packing, cached) → the trainer, with checkpoints.py
-(resume), progress.py (what people watch) and card.py (the model card). plan.py answers `caco plan`.
+launch.py (the command) → config.py (typed keys; grpo_config.py for GRPO) → checks.py (what can't work, before anything is
+loaded) → data.py (rows) → text_format.py (the paper's text) → tokens.py (ids, loss mask, packing, cached) or grpo_rows.py →
+resume.py (checkpoints.py, same_run.py) → the trainer, with progress.py (what people watch), card.py (the model card) and
+summary.py. packed_attention.py and cpu_head.py are what makes a CPU fast. plan.py answers `caco plan`.
 """

@@ -82,7 +82,8 @@ class LogProbs(torch.autograd.Function):
 def use(model: Any) -> bool:
     """Replaces TRL's fused head of `model` (after `add_fused_lm_head`); returns whether it could.
 
-    It can't when the model changes its logits, has a bias or an adapter on the head, or isn't on a CPU.
+    It can't when the model changes its logits, has a bias or an adapter on the head, or isn't on a CPU. For a run on a CPU
+    only: the caller looks at the device that will be trained on.
     """
     config, head = model.config.get_text_config(), model.get_output_embeddings()
     changed = [name for name in CHANGES_LOGITS if getattr(config, name, None)]

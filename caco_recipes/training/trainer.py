@@ -13,4 +13,6 @@ class CacoSFTTrainer(card.WritesCard, SFTTrainer):
     def __init__(self, *args: Any, **keywords: Any) -> None:
         packed_attention.register()
         super().__init__(*args, **keywords)
-        cpu_head.use(self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model)
+        # By the device of the run: with DeepSpeed or FSDP the weights of a GPU run lie on the CPU at this point.
+        if self.args.device.type == "cpu":
+            cpu_head.use(self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model)
