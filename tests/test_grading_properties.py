@@ -195,3 +195,35 @@ def test_any_text_gets_a_verdict(a, b):
 @given(st.text(alphabet="\\{}()[]$^_&,;:|0123456789xyfrac+-*/=<>.!'\" \n", max_size=80))
 def test_any_notation_gets_a_verdict(text):
     grade("5", text), grade(text, "5"), grade(text, text + "1")
+
+
+@FAST
+@given(answers(), st.integers(0, 40), st.sampled_from([" ", "  ", r"\,", r"\ ", r"\;", "~"]))
+def test_blind_to_spacing_around_signs(text, place, blank):
+    spots = [i for i, char in enumerate(text) if char in "+,=&"]
+    if spots:
+        at = spots[place % len(spots)]
+        assert grade(text, text[: at + 1] + blank + text[at + 1 :]).accepted, (text, at)
+
+
+@FAST
+@given(st.sampled_from("xyzab"), small, small, st.sampled_from(["=", "<", ">", r"\le", r"\ge"]))
+def test_relations_with_their_sides_swapped(name, a, b, sign):
+    turned = {"=": "=", "<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}[sign]
+    assert grade(f"{name} {sign} {a}", f"{a} {turned} {name}").accepted
+    if sign != "=":
+        assert not grade(f"{name} {sign} {a}", f"{a} {sign} {name}").accepted
+    if a != b:
+        assert not grade(f"{name} {sign} {a}", f"{name} {sign} {b}").accepted
+
+
+@FAST
+@given(nonzero, nonzero, small, st.integers(1, 9).filter(lambda k: k != 1), st.integers(1, 5))
+def test_equations_up_to_a_factor_only(a, b, c, factor, step):
+    gold = f"{a}x + ({b})y = {c}"
+    assert grade(gold, f"{a * factor}x + ({b * factor})y = {c * factor}").accepted
+    assert grade(gold, f"{c} = {a}x + ({b})y").accepted
+    assert not grade(gold, f"{a}x + ({b})y = {c + step}").accepted
+    assert not grade(gold, f"{a}x + ({b + step or 1})y = {c}").accepted or b == (b + step or 1)
+    if abs(a) != abs(b) or c:
+        assert grade(gold, f"{b}x + ({a})y = {c}").accepted == (a == b)

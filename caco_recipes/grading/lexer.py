@@ -148,6 +148,7 @@ def lex(text: str, thousands: bool = True) -> list[tuple]:
             if value is None:
                 raise Unreadable("escape")
             if value != " ":
+                depth = depth + 1 if value == "\\{" else max(0, depth - 1) if value == "\\}" else depth
                 tokens.append(("op", value, space, start))
         elif kind == "word":
             pos = _word(text, value, start, space, tokens, python)
