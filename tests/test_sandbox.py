@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -257,11 +256,9 @@ def test_a_difference_found_by_the_audit_stops_the_run(monkeypatch):
         list(pool.run([PROGRAM.format(n=n) for n in range(8)]))
 
 
-def test_first_result_comes_soon():
-    started = time.monotonic()
-    with Pool(2) as pool:
+def test_a_pool_is_up_with_its_first_program():
+    with Pool(2) as pool:  # how soon: measured by the benchmark
         assert pool.run_one("import sympy\noutput = sympy.Integer(3)").ok
-    assert time.monotonic() - started < 20  # 2 s on a quiet machine; measured by the benchmark
 
 
 def test_wrong_use_is_told():

@@ -159,3 +159,14 @@ def test_random_programs_never_break_the_rules(code):
     facts = json.loads(facts_text(code, tree))
     found = unused_keys(facts, AB)
     assert set(found) <= {"a", "b"} and facts["lines"] >= 0
+
+
+@pytest.mark.parametrize("sites", ['[["key"]]', "[[]]", '[["names",1]]', '[["positions",[true]]]', "7"])
+def test_malformed_facts_are_a_fault_of_ours_never_a_verdict(sites):
+    from caco_recipes.sandbox import Limits
+    from caco_recipes.sandbox.outcome import Reader
+
+    facts = {"input": '{"n":1,"k":2}', "rules": {"lines": 9, "sites": json.loads(sites)}}
+    reader = Reader(Limits(), "caco", "strict", "test")
+    result = reader.result("ok", "", facts["input"], "1", "1", "", False, (0.0, 0.0, 0.0), facts)
+    assert (result.status, result.verdict) == ("infrastructure", "undecided")

@@ -7,7 +7,7 @@ import signal
 
 from caco_recipes.sandbox import codec, rules
 from caco_recipes.sandbox.harness import RECORD
-from caco_recipes.sandbox.results import Limits, Result
+from caco_recipes.sandbox.results import Limits, Result, infrastructure
 from caco_recipes.sandbox.worker import Reply
 from caco_recipes.verdicts import verdict_of_status
 
@@ -130,7 +130,11 @@ class Reader:
         verdict, rule_reason, unused, lines = verdict_of_status(status), "", (), 0
         if self.rules_name and facts is not None and type(facts.get("rules")) is dict:
             found = facts["rules"]
-            unused, lines = rules.unused_keys(found, written), found.get("lines", 0)
+            try:
+                unused, lines = rules.unused_keys(found, written), int(found.get("lines", 0))
+            except (LookupError, TypeError, ValueError, AttributeError):
+                # not what the compiler process writes, unless a source has corrupted it: no verdict on such facts
+                return infrastructure("malformed facts", self.isolation, self.engine_version)
             if status == "ok":
                 rule_reason = rules.verdict(lines, unused, written, output, text)
                 if rule_reason:
