@@ -24,6 +24,8 @@ NOT_COMPARED = ("events.jsonl", ".lock")
 # Stages that the chaos recipe leaves out, and why.
 ELSEWHERE = {
     "imported": "a source like seeds, without a model or a sandbox",
+    "draw": "a source that reads another run; in tests/test_control.py",
+    "control": "no shards; in tests/test_control.py",
     "sft": "training has checkpoints of its own",
     "publish": "no shards; in tests/test_kill.py",
     "evaluate": "no shards",

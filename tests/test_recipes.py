@@ -61,7 +61,9 @@ def test_the_papers_hyperparameters(path):
     if not re.search("lora|8bit", path.stem):
         assert keys["learning_rate"] == 5e-6
     if path.parent.name == "Caco-CodeGen":
-        assert (keys["num_train_epochs"], keys["max_length"]) == ((1, 2048) if path.stem == "sft" else (3, 4096))
+        assert (keys["num_train_epochs"], keys["max_length"]) == (
+            (3, 4096) if path.stem == "sft_paper_text" else (1, 2048)
+        )
     else:
         assert (keys["num_train_epochs"], keys["max_length"]) == (3, 4096)
 
@@ -75,7 +77,9 @@ def small(tmp_path_factory) -> Path:
     # 4096 positions like the smallest of the real bases, so that max_length is checked as with it.
     (folder / "model" / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4096}))
     rows = [
-        {"instruction": f"q{n}", "problem": f"q{n}", "output": "a", "solution": "a", "code": "x = 1"} for n in range(9)
+        {"instruction": f"q{n}", "problem": f"q{n}", "output": "a", "solution": "a", "code": "x = 1"}
+        | {"domain": "algebra"}
+        for n in range(9)
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
@@ -99,7 +103,9 @@ def test_dry_run_of_every_sft_recipe(path, small, capsys):
     assert sft.main(dry_run_words(path, small)) == 0, capsys.readouterr().err
     shown = capsys.readouterr().out
     assert f"rows: {5 if 'dataset_rows' in load_yaml(path) else 9}" in shown and "--- row 3" in shown
-    if load_yaml(path)["text_format"] == "codegen":
+    if load_yaml(path).get("condition_on") == "domain":
+        assert "algebra" in shown and "x = 1<|im_end|>⟧" in shown
+    elif load_yaml(path)["text_format"] == "codegen":
         assert "<|im_start|>user\n⟦x = 1<|im_end|>⟧" in shown
     else:
         assert "### Response:\n⟦a<|endoftext|>⟧" in shown
@@ -169,7 +175,7 @@ BASE = {
         ({"lr_scheduler_type": "cosin"}, "did you mean 'cosine'"),
         ({"eval_strategy": False}, "write 'no' in quotes"),
         ({"optim": "adam"}, "optim: 'adam' is not one of"),
-        ({"text_format": "alpaca"}, "'alpaca' \\(str\\) is not one of codegen, instruction"),
+        ({"text_format": "alpaca"}, "'alpaca' \\(str\\) is not one of codegen, codegen_domain, instruction"),
         ({"overlong": "split"}, "is not one of truncate, drop"),
         ({"dataset_name": "a/b"}, "exactly one of dataset_name"),
         ({"dataset_text_field": "text"}, "'dataset_text_field' has no effect here"),
