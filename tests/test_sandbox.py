@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -287,3 +288,29 @@ def test_warm_up_programs_all_run():
         servers = [worker for group in pool._coordinator.workers.values() for worker in group]
     assert len(servers) == 4
     assert [worker.ready["warm_up_faults"] for worker in servers] == [[]] * 4
+
+
+def test_programs_that_come_while_a_pool_closes_are_answered_or_refused():
+    """None of them waits for ever: a thread that hands programs over outlives a Ctrl-C in the main thread."""
+    for wait_seconds in (0.0, 0.05, 0.1, 0.2, 0.3):
+        pool = Pool(workers=1).start()
+        ends = []
+
+        def hand_over(pool=pool, ends=ends):
+            try:
+                while True:
+                    results = pool.run_variants("input = {'a': 1}\noutput = input['a']", ['{"a":2}'])
+                    if results[0].reason == "infrastructure:closed":
+                        ends.append("answered")
+                        return
+            except RuntimeError as error:
+                ends.append(str(error))
+
+        threads = [threading.Thread(target=hand_over, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(wait_seconds)
+        pool.close()
+        for thread in threads:
+            thread.join(20)
+        assert len(ends) == 4 and set(ends) <= {"answered", "this pool is closed"}, ends

@@ -407,6 +407,8 @@ class Coordinator:
                     self.lost(worker)
 
     def end(self) -> None:
+        with self.pool._lock:
+            self.pool._ended = True
         workers = [worker for group in self.workers.values() for worker in group]
         waiting = [job for worker in workers for job in worker.jobs.values()]
         waiting += [job for jobs in self.fast.values() for job in jobs]

@@ -76,6 +76,7 @@ class Pool:
         self._incoming: collections.deque[Job] = collections.deque()
         self._numbers = itertools.count()
         self._closing = False
+        self._ended = False  # the coordinator has answered its last program
         self._failure: BaseException | None = None
         self.restarts = 0
 
@@ -97,6 +98,7 @@ class Pool:
                         "isolation 'unsafe': programs run with your own rights; only their resources are limited",
                         stacklevel=3,
                     )
+            self._ended = False
             self._coordinator = Coordinator(self)
             self._thread = threading.Thread(target=self._coordinator.serve, name="caco-sandbox", daemon=True)
             self._thread.start()
@@ -235,8 +237,12 @@ class Pool:
             raise self._failure
         job = Job(next(self._numbers), code, kind_of(code), deliver, self.limits.cpu_seconds, inputs=inputs)
         job.shareable = self.share > 1 and inputs is None
-        self._incoming.append(job)
-        self._coordinator.wake()
+        with self._lock:
+            # Behind the last look of a coordinator that ends, nobody would answer it.
+            if self._ended:
+                raise self._failure or RuntimeError("this pool is closed")
+            self._incoming.append(job)
+            self._coordinator.wake()
 
 
 __all__ = ["IsolationError", "Pool", "ShareMismatch"]
