@@ -168,7 +168,12 @@ def _told(run: Run, steps: list[Step], events: Events) -> Iterator[None]:
     """Tells the run's events when a command begins to work on it and how it ends."""
     names, session = [step.name for step in steps], events.session
     plan = [step.name for step in run.steps if not step.whole_run]
-    events.write("run_start", session=session, pid=os.getpid(), recipe=str(run.recipe_path), steps=names, plan=plan)
+    # A push while the run goes on has to know what the publish steps will leave out.
+    publish = {
+        step.name: asdict(step.config) | {"input": step.inputs} for step in run.steps if step.stage == "publish"
+    }
+    about = {"recipe": str(run.recipe_path), "steps": names, "plan": plan, "publish": publish}
+    events.write("run_start", session=session, pid=os.getpid(), **about)
     outcome, why = "finished", ""
     try:
         yield

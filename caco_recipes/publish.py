@@ -3,10 +3,12 @@
 In: the accepted rows of the steps under `input` (verify steps: `problem`, `solution`, `output_text`, `code`, and the
 lineage), and every rejected or undecided row of every step above. Out: `runs/NAME/STEP/dataset/` with a config each for
 accepted rows (`instruction, output, answer, code` first, as in the released Caco-1.3M; paper, section 4), rejected,
-undecided, seeds and families, and a `README.md`. The columns are those of `publish_rows`.
+undecided, seeds and families, and a `README.md`. The columns are those of `publish_rows`. Every config has one split,
+`train`; with `test_share` the default one has `test` beside it: about that share of all families, each as a whole.
 
 A row whose id an earlier row has is not published again: it is counted as `duplicate:row`. A row that lacks one of the
-four main columns is `bad_row:no COLUMN`. With `licences`, rows under any other licence are left out, and their texts
+four main columns is `bad_row:no COLUMN`; with a test split, one that joins a program of either side is
+`bad_row:families of both splits`. With `licences`, rows under any other licence are left out, and their texts
 are in no config. The same run gives the same bytes; the folder is replaced as a whole or not at all.
 """
 
@@ -26,6 +28,7 @@ from caco_recipes import publish_card
 from caco_recipes.calibration.tables import card_section, card_sha256
 from caco_recipes.configs import StageConfig, option
 from caco_recipes.events import read_events
+from caco_recipes.families.split import split_of
 from caco_recipes.funnel import Step, finished_parts, read_run
 from caco_recipes.publish_rows import (
     CONFIGS,
@@ -34,9 +37,10 @@ from caco_recipes.publish_rows import (
     default_row,
     dropped_row,
     family_rows,
+    joined_families,
     missing,
 )
-from caco_recipes.publish_writer import DatasetWriter
+from caco_recipes.publish_writer import DatasetWriter, Split
 from caco_recipes.run_folder import RunError, write_atomic
 from caco_recipes.verdicts import REJECTED, UNDECIDED, check_reason
 
@@ -45,6 +49,7 @@ WHOLE_RUN = True
 FEATURES: dict[str, str] = {}
 DATASET = "dataset"
 PARTIAL = "partial"  # the dataset so far, for pushes while the run goes on
+WHAT = ("title", "description", "licences", "rows_per_file", "test_share")  # keys that decide what is in the dataset
 FILES = ".files"  # not *.json: whoever trains on the step takes JSON files beside the parts for rows
 
 
@@ -58,6 +63,10 @@ class Config(StageConfig):
         "Publish only rows under these licences (rows that have one); all when empty.", default_factory=list
     )
     rows_per_file: int = option("Rows of one Parquet file.", 50_000)
+    test_share: float = option(
+        "Share of the families that go to a split `test` of the default config, all rows of a family together; 0: none.",
+        0.0,
+    )
     hub: str = option("Push the dataset to this Hub repository (user/name); no push when empty.", "")
     private: bool = option("Make the Hub repository private.", True)
     push_every: int = option("Also push what there is after every N finished shards of the steps above; 0: never.", 0)
@@ -66,6 +75,8 @@ class Config(StageConfig):
         super().__post_init__()
         if self.rows_per_file < 1:
             raise ValueError("rows_per_file must be at least 1")
+        if not 0 <= self.test_share < 1:
+            raise ValueError("test_share is a share of all families: at least 0, below 1")
         if self.push_every < 0 or (self.push_every and not self.hub):
             raise ValueError("push_every counts shards, and needs the repository's name under hub")
 
@@ -78,14 +89,14 @@ class Published:
         folder: the dataset's folder.
         read, accepted, duplicates: rows read, published, and left out as duplicates.
         reasons: why rows that were read were not published.
-        rows: config -> rows written.
+        splits: config -> split -> what was written.
     """
 
     folder: Path
     read: int = 0
     accepted: int = 0
     reasons: Counter = field(default_factory=Counter)
-    rows: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, dict[str, Split]] = field(default_factory=dict)
 
     def totals(self) -> dict[str, Any]:
         """The counts as a step's manifest holds them."""
@@ -150,22 +161,34 @@ def partial(run_dir: str | Path, repo_id: str = "", step: str = "") -> Path:
     """
     run_dir = Path(run_dir)
     steps = read_run(run_dir)
-    inputs = [step.name for step in steps if step.stage == "verify"]
-    publishing = next((item for item in steps if item.stage == "publish" and item.name == (step or item.name)), None)
-    if publishing and publishing.inputs:
-        inputs = publishing.inputs
+    own_name, keys, inputs = _intended(run_dir, steps, step)
     if not step and not any(item.accepted for item in steps if item.name in inputs):
         raise RunError(f"{run_dir}: no verified row yet, there is nothing to push; see caco status {run_dir}")
-    keys = publishing.config if publishing else {}
-    config = Config(**{key: keys[key] for key in ("title", "description", "licences") if key in keys})
+    config = Config(**{key: keys[key] for key in WHAT if key in keys})
     config.hub = repo_id or str(keys.get("hub", ""))
-    folder = run_dir / (publishing.name if publishing else step or "publish") / PARTIAL
+    folder = run_dir / own_name / PARTIAL
     map_steps = [step for step in steps if step.stage != "publish" and step.has_rows]
     planned = planned_steps(run_dir, map_steps)
     going = len(planned) > len(map_steps) or not all(step.complete for step in map_steps)
     name = config.title or run_dir.resolve().name
     assemble(map_steps, inputs, folder, config, name=name, partial=going, planned=planned)
     return folder
+
+
+def _intended(run_dir: Path, steps: list[Step], step: str) -> tuple[str, dict[str, Any], list[str]]:
+    """(name, keys, inputs) of the publish step, which may not have begun: what is left out at the end is left out now.
+
+    As the run's last command set out with it, else as its manifest says; without either, the verify steps' rows.
+    """
+    starts = [event.get("publish") for event in read_events(run_dir / "events.jsonl") if event["event"] == "run_start"]
+    known = dict(starts[-1]) if starts and isinstance(starts[-1], dict) else {}
+    for item in steps:
+        if item.stage == "publish":
+            known.setdefault(item.name, item.config | {"input": item.inputs})
+    verified = [item.name for item in steps if item.stage == "verify"]
+    name = step or next(iter(known), "publish")
+    keys = known.get(name, {})
+    return name, keys, [str(other) for other in keys.get("input") or []] or verified
 
 
 def planned_steps(run_dir: Path, begun: list[Step]) -> list[str]:
@@ -214,14 +237,12 @@ def assemble(
                     if _allowed(row, config.licences):
                         card.seed(row)
                         writer.add("seeds", complete(row, "seeds"))
-        published.rows = dict(writer.rows)
+        published.splits = writer.splits
     text = publish_card.render(
         name=name,
         repo_id=config.hub,
         description=config.description,
-        files={config_name: writer.files(config_name) for config_name in CONFIGS},
-        rows=published.rows,
-        sizes={config_name: writer.bytes(config_name) for config_name in CONFIGS},
+        splits=published.splits,
         steps=[*steps, _own_step(published)],
         facts=card,
         partial=partial,
@@ -245,11 +266,14 @@ def _write_accepted(
 ) -> None:
     seen: set[str] = set()
     members: list[tuple[str, str, str, str, str]] = []
+    splits: dict[str, str] = {}  # of the families
     for step in steps:
         _check_columns(step)
         for row in rows_of(step):
             published.read += 1
             made = default_row(row)
+            family = made["family_id"] or made["id"]
+            split = split_of(family, config.test_share)
             reason = ""
             allowed = _allowed(row, config.licences)
             if not allowed:
@@ -258,6 +282,8 @@ def _write_accepted(
                 reason = f"bad_row:no {column}"
             elif made["id"] in seen:
                 reason = "duplicate:row"
+            elif _straddles(row, split, config.test_share):
+                reason = "bad_row:families of both splits"
             if reason:
                 published.reasons[check_reason(reason)] += 1
                 dropped = row | {"verdict": REJECTED, "reason": reason}
@@ -265,12 +291,13 @@ def _write_accepted(
                 continue
             seen.add(made["id"])
             published.accepted += 1
-            family = made["family_id"] or made["id"]
             members.append((family, made["id"], made["domain"], made["source"], row.get("variants") or ""))
             card.published(made)
-            writer.add("default", made)
+            # By the family's name alone: the same side in every push of an unfinished run, and in other runs.
+            splits[family] = split
+            writer.add("default", made, split)
     for family in family_rows(members):
-        writer.add("families", family)
+        writer.add("families", family | {"split": splits[family["family_id"]]})
 
 
 def _write_dropped(step: Step, config: Config, writer: DatasetWriter, card: publish_card.CardFacts) -> None:
@@ -292,6 +319,11 @@ def _check_columns(step: Step) -> None:
                 f"publish reads {step.name}, whose rows have no {', '.join(lacking)}: "
                 "name a verify step under input (it has problems, solutions, outputs and programs)"
             )
+
+
+def _straddles(row: dict[str, Any], split: str, share: float) -> bool:
+    """Whether a row joins programs of families on either side."""
+    return share > 0 and any(split_of(other, share) != split for other in joined_families(row))
 
 
 def _allowed(row: dict[str, Any], licences: list[str]) -> bool:

@@ -18,6 +18,7 @@ from caco_recipes.difficulty_histogram import Histograms
 from caco_recipes.funnel import Step, by_code, markdown_cell, markdown_table, recorded_steps
 from caco_recipes.identity import receipts
 from caco_recipes.publish_rows import CONFIGS, prompts_of
+from caco_recipes.publish_writer import Split
 
 TEMPLATE = Path(__file__).parent / "cards" / "dataset_card.md"
 # The Hub's identifiers of the licences that may occur; anything else is "other" there and named in the table.
@@ -91,9 +92,7 @@ def render(
     name: str,
     repo_id: str,
     description: str,
-    files: dict[str, list[str]],
-    rows: dict[str, int],
-    sizes: dict[str, int],
+    splits: dict[str, dict[str, Split]],
     steps: list[Step],
     facts: CardFacts,
     partial: bool,
@@ -106,8 +105,7 @@ def render(
         name: the dataset's name.
         repo_id: where it is pushed to, may be empty.
         description: a paragraph of the recipe's author, may be empty.
-        files: config -> its files, relative to the dataset's folder; a config without any is not declared.
-        rows, sizes: config -> rows and bytes.
+        splits: config -> split -> what was written of it; a config without files is not declared.
         steps: the run's steps for the funnel, publishing last.
         facts: what the rows said of themselves.
         partial: the run is still going.
@@ -125,19 +123,22 @@ def render(
         autoescape=False,  # Markdown, not HTML: `cell` below escapes what comes from rows
     )
     environment.filters["cell"] = lambda value: markdown_cell(str(value))
-    declared = {config: paths for config, paths in files.items() if paths}
+    declared = {
+        config: {split: written for split, written in of_config.items() if written.files}
+        for config, of_config in splits.items()
+        if any(written.files for written in of_config.values())
+    }
     map_steps = [step for step in steps if step.folder is not None]
     recorded = recorded_steps(map_steps)
-    metadata = yaml.safe_dump(
-        _metadata(name, declared, rows, sizes, facts), sort_keys=False, allow_unicode=True, width=100
-    )
+    metadata = yaml.safe_dump(_metadata(name, declared, facts), sort_keys=False, allow_unicode=True, width=100)
     return environment.get_template(TEMPLATE.name).render(
         metadata=metadata,
         name=name,
         repo_id=repo_id,
         description=description,
         version=__version__,
-        rows=rows,
+        rows={config: sum(written.rows for written in of_config.values()) for config, of_config in splits.items()},
+        splits={split: written.rows for split, written in splits["default"].items()},
         columns=CONFIGS,
         funnel=markdown_table(steps, recorded, measured=False),
         recorded=recorded,
@@ -194,32 +195,33 @@ def _all_reasons(steps: list[Step]) -> dict[str, int]:
     return dict(reasons)
 
 
-def _metadata(
-    name: str, configs: dict[str, list[str]], rows: dict[str, int], sizes: dict[str, int], facts: CardFacts
-) -> dict[str, Any]:
+def _metadata(name: str, configs: dict[str, dict[str, Split]], facts: CardFacts) -> dict[str, Any]:
     licences = sorted({hub_licence(licence) for _, licence in [*facts.sources, *facts.seed_sources]} - {""})
     return {
         "pretty_name": name,
         "language": ["en"],
         "license": licences[0] if len(licences) == 1 else licences or "unknown",
         "task_categories": ["text-generation"],
-        "size_categories": [size_category(rows["default"])],
+        "size_categories": [size_category(sum(written.rows for written in configs["default"].values()))],
         "tags": ["caco", "code-cot", "math", "reasoning", "synthetic", "verified", "arxiv:2510.04081"],
         "configs": [
             {"config_name": config}
             | ({"default": True} if config == "default" else {})
-            | {"data_files": [{"split": "train", "path": files}]}
-            for config, files in configs.items()
+            | {"data_files": [{"split": split, "path": written.files} for split, written in splits.items()]}
+            for config, splits in configs.items()
         ],
         "dataset_info": [
             {
                 "config_name": config,
                 "features": _features(CONFIGS[config]),
-                "splits": [{"name": "train", "num_bytes": sizes[config], "num_examples": rows[config]}],
-                "download_size": sizes[config],
-                "dataset_size": sizes[config],
+                "splits": [
+                    {"name": split, "num_bytes": written.bytes, "num_examples": written.rows}
+                    for split, written in splits.items()
+                ],
+                "download_size": sum(written.bytes for written in splits.values()),
+                "dataset_size": sum(written.bytes for written in splits.values()),
             }
-            for config in configs
+            for config, splits in configs.items()
         ],
     }
 

@@ -1,12 +1,12 @@
 """The published dataset's rows: which columns each config has and how they come out of a run's rows.
 
-Five configs, each with one split `train`:
+Five configs, each with one split `train` (the default one may have `test` beside it):
 
     default    accepted rows only; `instruction, output, answer, code` first, as in the released Caco-1.3M
     rejected   rows that any step rejected: step, reason, what the row was
     undecided  the same for rows that nobody could decide (infrastructure, answers beyond the grader)
     seeds      the seeds that the run started from
-    families   family id and the published rows that share it: split by family, never by row
+    families   family id, the published rows that share it, and the split that they are all in
 """
 
 import json
@@ -87,6 +87,7 @@ SEEDS = {
 }
 FAMILIES = {
     "family_id": "string",
+    "split": "string",
     "rows": "int64",
     "row_ids": "list[string]",
     "variants": "string",
@@ -177,6 +178,14 @@ def facts_of(lineage: str) -> dict[str, Any]:
         for name, digest in prompts_of(receipt):
             facts["prompts"].append(f"{name}:{digest}")
     return facts
+
+
+def joined_families(row: dict[str, Any]) -> list[str]:
+    """The families, besides its own, of the programs that a row was composed of."""
+    steps = receipts(row.get("lineage") or "")
+    return [
+        str(step["second_family"]) for step in steps if step.get("stage") == "compose" and step.get("second_family")
+    ]
 
 
 def prompts_of(receipt: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import localhub
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_runs import make_run
@@ -121,6 +122,46 @@ def test_what_was_pushed_loads_with_equal_rows_in_every_config(loopback, dataset
         folder = dataset / ("data" if config == "default" else config)
         local = [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
         assert rows[config] == local and local
+
+
+def test_a_test_split_loads_from_the_hub_and_shares_no_family_with_train(loopback, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    for path in StepFolder(copy / "verify").accepted_files():
+        table = pq.read_table(path)
+        names = pa.array([f"family {at // 4}" for at in range(len(table))])
+        pq.write_table(table.set_column(table.column_names.index("family_id"), "family_id", names), path)
+    folder = tmp_path / "made" / "dataset"
+    made = assemble(read_run(copy), ["verify"], folder, Config(test_share=0.3, rows_per_file=20), name="made")
+    loopback.pushed(folder, "tester/rows")
+    script = (
+        "import json, sys; from datasets import load_dataset\n"
+        "sets = load_dataset('tester/rows')\n"
+        "assert load_dataset('tester/rows', split='test').to_list() == sets['test'].to_list()\n"
+        "json.dump({name: rows.to_list() for name, rows in sets.items()}, open(sys.argv[1], 'w'))\n"
+    )
+    loaded = loopback.python(script, loopback.folder / "out.json")
+    assert loaded.returncode == 0, loaded.stderr[-2000:]
+    rows = json.loads((loopback.folder / "out.json").read_text())
+    assert list(rows) == ["train", "test"]
+    families = {}
+    for split in rows:
+        local = [
+            row for path in sorted((folder / "data").glob(f"{split}-*")) for row in pq.read_table(path).to_pylist()
+        ]
+        assert rows[split] == local and len(local) == made.splits["default"][split].rows > 10
+        families[split] = {row["family_id"] for row in local}
+    assert not families["train"] & families["test"]
+    # An audit replays both.
+    command = (
+        "from caco_recipes.cli import main; import sys; sys.exit(main(['audit', 'tester/rows', '--workers', '1']))"
+    )
+    audited = loopback.python(command)
+    assert f"{made.accepted:,}  rows replayed" in audited.stdout, audited.stdout + audited.stderr[-2000:]
+    # A push without the split takes its files away.
+    assemble(read_run(copy), ["verify"], folder, Config(), name="made")
+    loopback.pushed(folder, "tester/rows")
+    repo = loopback.hub.repos["datasets/tester/rows"]
+    assert not [name for name in repo["commits"][repo["refs"]["main"]]["files"] if "/test-" in name]
 
 
 def test_a_repeated_push_sends_nothing_and_makes_no_commit(loopback, dataset):

@@ -11,6 +11,7 @@ import pytest
 from made_runs import HOSTILE, make_run
 
 from caco_recipes import publish, publish_card
+from caco_recipes.families.split import split_of
 from caco_recipes.funnel import read_run
 from caco_recipes.publish import Config, assemble
 from caco_recipes.publish_rows import CONFIGS, default_row, facts_of
@@ -85,6 +86,104 @@ def test_the_same_run_gives_the_same_bytes_whatever_the_shards(run, tmp_path):
     assert publish.dataset_sha256(tmp_path / "a") == publish.dataset_sha256(tmp_path / "b")
     assemble(read_run(run), ["verify"], tmp_path / "c", Config(), name="another name")
     assert publish.dataset_sha256(tmp_path / "a") != publish.dataset_sha256(tmp_path / "c")
+
+
+def families_of(dataset, split):
+    files = sorted((dataset / "data").glob(f"{split}-*.parquet"))
+    return [row["family_id"] or row["id"] for path in files for row in pq.read_table(path).to_pylist()]
+
+
+def in_families_of_three(run, folder):
+    """A copy of a run whose rows are in a few families of three or more."""
+    copy = shutil.copytree(run, folder)
+    for path in StepFolder(copy / "verify").accepted_files():
+        table = pq.read_table(path)
+        names = [f"family {at // 3}" for at in range(len(table))]
+        table = table.set_column(table.column_names.index("family_id"), "family_id", pa.array(names))
+        pq.write_table(table, path)
+    return copy
+
+
+def test_a_family_is_in_train_or_in_test_as_a_whole(run, tmp_path):
+    copy = in_families_of_three(run, tmp_path / "run")
+    whole = assemble(read_run(copy), ["verify"], tmp_path / "whole", Config(), name="made")
+    made = assemble(read_run(copy), ["verify"], tmp_path / "d", Config(test_share=0.3, rows_per_file=8), name="made")
+    train, test = families_of(tmp_path / "d", "train"), families_of(tmp_path / "d", "test")
+    assert train and len(test) > 10 and not set(train) & set(test) and len(set(test)) < len(test)
+    assert len(train) + len(test) == whole.accepted == made.accepted
+    assert sorted(train + test) == sorted(families_of(tmp_path / "whole", "train"))
+    splits = made.splits["default"]
+    assert {name: split.rows for name, split in splits.items()} == {"train": len(train), "test": len(test)}
+    assert len(splits["test"].files) == -(-len(test) // 8)
+    listed = {row["family_id"]: row["split"] for row in rows_of(tmp_path / "d", "families")}
+    assert listed == dict.fromkeys(train, "train") | dict.fromkeys(test, "test")
+    assert {row["split"] for row in rows_of(tmp_path / "whole", "families")} == {"train"}
+    # Another share moves families to one side only: those of the smaller test split stay in the larger one.
+    assemble(read_run(copy), ["verify"], tmp_path / "more", Config(test_share=0.5), name="made")
+    assert set(test) < set(families_of(tmp_path / "more", "test"))
+    card = (tmp_path / "d" / "README.md").read_text()
+    assert f"`test` ({len(test):,} rows)" in card and 'split="test")' in card
+    metadata = publish_card.metadata_of(card)
+    (default,) = [item for item in metadata["configs"] if item["config_name"] == "default"]
+    assert [item["split"] for item in default["data_files"]] == ["train", "test"]
+    card = (tmp_path / "whole" / "README.md").read_text()
+    assert 'split="test"' not in card and "has 2 splits" not in card
+
+
+def test_a_row_joined_of_programs_of_either_side_is_in_neither(run, tmp_path):
+    copy = in_families_of_three(run, tmp_path / "run")
+    sides = {name: split_of(name, 0.3) for name in (f"family {n}" for n in range(12))}
+    in_test = next(name for name, side in sides.items() if side == "test")
+    for path in StepFolder(copy / "verify").accepted_files():
+        table = pq.read_table(path)
+        receipt = json.dumps([{"stage": "compose", "second_family": in_test}])
+        table = table.set_column(table.column_names.index("lineage"), "lineage", pa.array([receipt] * len(table)))
+        pq.write_table(table, path)
+    made = assemble(read_run(copy), ["verify"], tmp_path / "d", Config(test_share=0.3), name="made")
+    assert made.reasons["bad_row:families of both splits"] == made.read - made.accepted > 0
+    assert not families_of(tmp_path / "d", "train") and families_of(tmp_path / "d", "test")
+    # Without a test split nothing is left out for it.
+    assert not assemble(read_run(copy), ["verify"], tmp_path / "e", Config(), name="made").reasons
+
+
+def test_a_training_reads_the_train_split_alone_and_an_audit_all(run, tmp_path):
+    from caco_recipes.dataset_rows import read_dataset
+    from caco_recipes.training.data import local_files
+
+    copy = in_families_of_three(run, tmp_path / "run")
+    made = assemble(read_run(copy), ["verify"], tmp_path / "d", Config(test_share=0.3), name="made")
+    assert {path.name.partition("-")[0] for path in local_files([str(tmp_path / "d")])} == {"train"}
+    assert len(list(read_dataset(str(tmp_path / "d")))) == made.accepted
+    counts = {split: len(list(read_dataset(str(tmp_path / "d"), split))) for split in ("train", "test")}
+    assert counts == {name: split.rows for name, split in made.splits["default"].items()}
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5])
+def test_a_test_share_is_a_share(share):
+    with pytest.raises(ValueError, match="test_share is a share of all families"):
+        Config(test_share=share)
+
+
+def test_a_partial_push_keeps_to_what_the_recipe_publishes(run, tmp_path):
+    """The publish step has not begun: its licences, its split and its inputs stand in the run's events."""
+    copy = in_families_of_three(run, tmp_path / "run")
+    keys = {"title": "Mine", "licences": ["MIT"], "test_share": 0.3, "hub": "me/rows", "input": ["verify"]}
+    start = {"event": "run_start", "plan": ["seeds", "verify", "later"], "publish": {"mine": keys}}
+    with (copy / "events.jsonl").open("a") as file:
+        file.write(json.dumps(start) + "\n")
+    folder = publish.partial(copy, step="mine")
+    assert folder == copy / "mine" / "partial"
+    assert {row["licence"] for row in rows_of(folder)} == {"MIT"}
+    train, test = families_of(folder, "train"), families_of(folder, "test")
+    assert train and test and not set(train) & set(test)
+    card = (folder / "README.md").read_text()
+    assert "# Mine" in card and "**Unfinished.**" in card
+    start["publish"]["mine"]["input"] = ["later"]  # a step after verify, that has no rows yet
+    with (copy / "events.jsonl").open("a") as file:
+        file.write(json.dumps(start) + "\n")
+    assert not rows_of(publish.partial(copy, step="mine"))
+    with pytest.raises(RunError, match="no verified row yet"):
+        publish.partial(copy)
 
 
 def test_rows_are_split_over_files(run, tmp_path):

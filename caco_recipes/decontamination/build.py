@@ -105,7 +105,8 @@ def read_dataset(where: str, config: str | None, split: str, revision: str | Non
     from caco_recipes.dataset_rows import read_dataset as read_local
 
     if Path(where).exists() or where.count("/") != 1:
-        yield from read_local(where)
+        # Of a file or a folder of a benchmark, all rows; of one with splits, those asked for.
+        yield from read_local(where, split if Path(where).is_dir() else None)
         return
     from datasets import load_dataset
 
