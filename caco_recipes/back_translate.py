@@ -96,7 +96,11 @@ def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[st
     if resources.recorded:
         programs = [program for program in programs if resources.recorded(program["code"])]
     if config.problems == "original":
-        made = [_row(program, _original(program), "original", "original") for program in programs]
+        # The problem of a row that somebody else made stays what it was called.
+        origins = [program.get("problem_origin") or "original" for program in programs]
+        made = [
+            _row(program, _original(program), of, "original") for program, of in zip(programs, origins, strict=True)
+        ]
     else:
         made = _back_translated(programs, config, resources)
     names = dict.fromkeys([*batch, "family_id", "lineage", "verdict", "reason", *FEATURES])

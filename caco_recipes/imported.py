@@ -11,7 +11,7 @@ Verdict: what the file says. A rejected row keeps the reference's reason in our 
 `answer_mismatch`; `invalid_entry` is what its `error` says); a row on which its grader broke (`exception: …`) is undecided,
 for that says nothing of the row. A row of no known layout is `bad_row:layout`.
 
-    caco import cacov2_1.3M.jsonl --name released        writes the recipe: imported, execute, verify, publish
+    caco import cacov2_1.3M.jsonl --name released        writes the recipe: imported, execute, problems, verify, publish
 """
 
 import json
@@ -28,7 +28,7 @@ from caco_recipes.dataset_rows import read_dataset
 from caco_recipes.seeds import Source, content_version
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED
 
-VERSION = 1
+VERSION = 2
 RELEASED, EXECUTED, FILTERED = "released", "reference executed", "reference filtered"
 FEATURES = {
     "source": "string",
@@ -81,7 +81,7 @@ def rows(config: Config, context: Any) -> Iterator[dict[str, Any]]:
     """The files' rows, in order. Raises `RecipeError` for a file that can't be read."""
     for name in config.files:
         version, number = _version(name), 0
-        for number, raw in enumerate(read_dataset(name), start=1):
+        for number, raw in enumerate(read_dataset(name, "train"), start=1):
             yield imported_row(raw, config, name, version, number)
 
 
@@ -179,11 +179,13 @@ def reason_of(error: str) -> str:
 
 
 def run(batch: dict[str, list], config: Config, resources: Any) -> dict[str, list]:
-    """Gives every row its id: that of its program, until an execute step names it by the program's tree."""
+    """Gives every row its id: that of its program and problem (a program may have several problems, in rows of their own)."""
     ids = [
         # A row without a program goes by where it stood.
-        identity.draft_id(code) if code.strip() else identity.short_id(lineage)
-        for code, lineage in zip(batch["code"], batch["lineage"], strict=True)
+        identity.short_id(f"{identity.draft_id(code)}\n{identity.fold_whitespace(problem)}")
+        if code.strip()
+        else identity.short_id(lineage)
+        for code, problem, lineage in zip(batch["code"], batch["problem"], batch["lineage"], strict=True)
     ]
     return {"id": ids, "parent_ids": [[] for _ in ids], "family_id": [""] * len(ids)} | {
         name: batch[name] for name in ("verdict", "reason")
@@ -208,7 +210,7 @@ def _printed(value: Any) -> str:
 def peek(name: str, rows_to_see: int = 20) -> dict[str, int]:
     """Layout -> rows among the first of a file; `unknown` for those of none. Raises `RecipeError`."""
     counts: dict[str, int] = {}
-    for raw in islice(read_dataset(name), rows_to_see):
+    for raw in islice(read_dataset(name, "train"), rows_to_see):
         layout = layout_of(raw) or "unknown"
         counts[layout] = counts.get(layout, 0) + 1
     return counts

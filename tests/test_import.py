@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 from stage_runs import write_json_lines
 
@@ -94,6 +95,37 @@ def test_the_released_layout_is_imported_executed_verified_published_and_audited
     before = (folder / "imported" / "part-00000.parquet").stat().st_mtime_ns
     assert caco("import", file, "--output_dir", tmp_path / "runs", "--licence", "MIT").returncode == 0
     assert (folder / "imported" / "part-00000.parquet").stat().st_mtime_ns == before
+
+
+def test_rows_that_share_a_program_are_all_published_in_one_family(tmp_path):
+    one, other = (
+        released(3, 4),
+        released(3, 4) | {"instruction": "Twelve tiles lie in 3 columns of 4. How many are there?"},
+    )
+    again = other | {"output": "There are 12: $\\boxed{12}$."}  # the same program and problem
+    file = write_json_lines(tmp_path / "rows.jsonl", [one, other, again, released(5, 6)])
+    assert caco("import", file, "--output_dir", tmp_path / "runs").returncode == 0
+    folder = tmp_path / "runs" / "rows"
+    first = [row["id"] for row in StepFolder(folder / "imported").read()]
+    assert len(set(first)) == 3 and first[1] == first[2]
+    done = caco("run", folder / "pipeline.yaml")
+    assert done.returncode == 0, done.stderr
+    files = sorted((folder / "publish" / "dataset" / "data").glob("*.parquet"))
+    rows = [row for path in files for row in pq.read_table(path).to_pylist()]
+    assert [row["instruction"] for row in rows] == [
+        one["instruction"],
+        other["instruction"],
+        released(5, 6)["instruction"],
+    ]
+    assert len({row["id"] for row in rows}) == 3
+    assert rows[0]["family_id"] == rows[1]["family_id"] != rows[2]["family_id"]
+    assert {row["problem_origin"] for row in rows} == {"imported"}
+    left_out = json.loads((folder / "publish" / "manifest.json").read_text())["totals"]["reasons"]
+    assert left_out == {"duplicate:row": 1}
+    audit = caco("audit", folder)
+    assert "3  rows replayed" in audit.stdout and "3  rows carry a whole chain" in audit.stdout, audit.stdout
+    report = (folder / "report.html").read_text()
+    assert all(row["id"] in report for row in rows)
 
 
 def test_what_the_references_filter_wrote_keeps_its_verdicts_in_our_words(tmp_path, monkeypatch):

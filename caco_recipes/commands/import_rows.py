@@ -67,6 +67,8 @@ def recipe(name: str, options: argparse.Namespace, solved: bool) -> dict[str, An
         "execute": {"rules": "none", "check_answer": True},
     }
     if solved:
+        # Execution names a row by its program; this names it by program and problem, for a program may have several.
+        stages["problems"] = {"stage": "back_translate", "problems": "original"}
         stages |= {"verify": {}, "publish": {"title": name}}
     stages["report"] = {}
     return {"name": name, "output_dir": str(options.output_dir), "shard_rows": 2000, "stages": stages}
