@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from training_models import save_model
 
+from caco_recipes import pipeline
+from caco_recipes.pipeline import load_run
 from caco_recipes.recipe import RecipeError, load_yaml
 from caco_recipes.training.config import read_recipe
 
@@ -122,6 +125,48 @@ def test_a_header_command_as_it_is_typed(small):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "\033[1;32mx = 1<|im_end|>\033[0m" in done.stdout, "the loss is green"
+
+
+PIPELINES = [path for path in RECIPES if "stages" in load_yaml(path)]
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=name)
+def test_every_step_of_a_pipeline_is_known_and_typed(path):
+    assert load_run(path).steps
+
+
+@pytest.mark.parametrize("folder", ["Caco-1.3M", "quickstart"])
+def test_the_trusted_recipes_have_every_check_and_run_dry(folder, tmp_path):
+    path = ROOT / "recipes" / folder / "trusted.yaml"
+    run = load_run(path)
+    stages = [step.stage for step in run.steps]
+    assert stages.count("decontaminate") == 2, "seeds and rows"
+    checks = ["program_keys", "dedup", "metamorphic", "faithful", "variants", "verify", "dedup", "decontaminate"]
+    places = iter(stages)
+    assert all(stage in places for stage in ["decontaminate", *checks, "publish", "report"]), stages
+    by_name = {step.name: step.config for step in run.steps}
+    assert "renamed" in by_name["code_cots"].levels and "minhash" in by_name["distinct"].levels
+    assert by_name["distinct"].keep_variants and 0 < by_name["publish"].test_share < 0.5
+    words = [sys.executable, "-m", "caco_recipes", "run", str(path), "--dry-run", "--output_dir", str(tmp_path)]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert all(f". {step.name} [{step.stage}]" in done.stdout for step in run.steps)
+
+
+def test_the_trusted_quickstart_runs_on_recorded_data_and_splits_by_family(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    overrides = {"output_dir": str(tmp_path), "stages.seeds.limit": 110, "stages.publish.test_share": 0.3}
+    run = load_run(ROOT / "recipes" / "quickstart" / "trusted.yaml", overrides)
+    pipeline.run_steps(run)
+    files = (run.folder / "publish" / "dataset" / "data").glob("*.parquet")
+    families = {}
+    for path in files:
+        families.setdefault(path.name.partition("-")[0], set()).update(
+            pq.read_table(path, columns=["family_id"])["family_id"].to_pylist()
+        )
+    assert set(families) == {"train", "test"} and not families["train"] & families["test"]
+    assert len(families["train"]) > 10 and len(families["test"]) > 3
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name)
