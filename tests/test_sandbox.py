@@ -50,6 +50,51 @@ def test_a_result_says_everything(pool):
     assert 0 < result.cpu_seconds < 1 and 0 < result.wall_seconds < 30
 
 
+MANY_FLAGS = f"""def f({", ".join(f"p{n}" for n in range(3000))}):
+    return p1
+input = {{"n": 1, "spare": 2}}
+n = input["n"]
+if n > 1:
+    n = [{", ".join(f"f({'1, ' * before}*input.values())" for before in range(20))}]
+output = n
+"""
+LONG_KEY = f"""input = {{"n": 1, "spare": 2}}
+n = input["n"]
+if n > 1:
+    n = input["{chr(0x1F600) * 40_000}"]
+x = 1
+output = n
+"""
+
+
+@pytest.mark.parametrize("isolation", ["strict", "basic"])
+@pytest.mark.parametrize("code", [MANY_FLAGS, LONG_KEY], ids=["flags", "key"])
+def test_a_program_whose_facts_are_cut_passes_no_rule(code, isolation):
+    if why_not(isolation):
+        pytest.skip(why_not(isolation))
+    with Pool(1, Limits(slow_cpu_seconds=None), isolation, rules="caco") as pool:
+        results = [*pool.run([code, PROGRAM.format(n=1)]), *pool.run_variants(code, ['{"n":1}', '{"n":0}'])]
+    told = [(r.status, r.verdict, r.reason) for r in results]
+    assert told[0] == told[2] == told[3] == ("ok", "rejected", "too_large:facts")
+    assert told[1] == ("ok", "accepted", "")
+    with Pool(1, Limits(slow_cpu_seconds=None), isolation, rules="caco", share=3, share_audit=1.0) as pool:
+        assert [r.reason for r in pool.run([PROGRAM.format(n=1), code, PROGRAM.format(n=2)])] == [
+            "",
+            "too_large:facts",
+            "",
+        ]
+    with Pool(1, Limits(slow_cpu_seconds=None), isolation) as pool:
+        assert pool.run_one(code).verdict == "accepted"
+
+
+def test_each_of_a_thousand_uses_counts(pool):
+    keys = [f"k{n}" for n in range(1000)]
+    code = f"input = {dict.fromkeys([*keys, 'spare'], 1)}\noutput = 0\n"
+    code += "".join(f"output += input['{key}']\n" for key in keys)
+    result = pool.run_one(code)
+    assert (result.output, result.unused, result.reason) == ("1000", ("spare",), "unused_input:spare")
+
+
 @pytest.mark.parametrize(
     ("code", "status", "reason"),
     [

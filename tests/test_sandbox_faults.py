@@ -214,6 +214,77 @@ def test_a_full_tmp_changes_nothing(root):
     assert out == "strict ['ok', 'ok', 'ok']\n", out
 
 
+SPINNER = """
+import os, sys, time
+try:
+    os.setpriority(os.PRIO_PROCESS, 0, -19)
+except PermissionError:
+    pass  # then their number does it
+sys.stdin.read()  # until the pipe closes
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    "level", ["strict", *(pytest.param(name, marks=pytest.mark.slow) for name in ("standard", "basic"))]
+)
+def test_a_starved_program_is_not_taken_for_a_sleeping_one(level, root):
+    """A program at the lowest priority on one core, beside two dozen others that have all of it for four seconds."""
+    if why_not(level):
+        pytest.skip(why_not(level))
+    script = f"""
+        import os, subprocess, sys, time
+        from caco_recipes.sandbox import Pool, Limits
+        os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
+        release, gate = os.pipe()
+        spinners = [subprocess.Popen([sys.executable, "-c", {SPINNER!r}], stdin=release) for _ in range(24)]
+        os.close(release)
+        os.nice(19)
+        limits = Limits(cpu_seconds=30, slow_cpu_seconds=None, idle_seconds=1.0)
+        with Pool(1, limits, isolation={level!r}) as pool:
+            pool.run_one("output = 1")
+            started = time.monotonic()
+            future = pool.submit("n = 0\\nwhile n < 10**7:\\n    n += 1\\noutput = n")
+            time.sleep(0.2)
+            os.close(gate)
+            result = future.result()
+            print(result.status, result.reason, result.output, result.wall_seconds > 3)
+            print(pool.run_one("import time\\ntime.sleep(1000)").reason, pool.restarts)
+        print([spinner.wait() for spinner in spinners] == [0] * 24)
+    """
+    out, _ = run_script(script, root).communicate(timeout=300)
+    assert out == "ok  10000000 True\ntimeout:wall 0\nTrue\n", out
+
+
+def test_facts_that_find_no_room_are_a_fault_of_ours(root):
+    """A user's pipes together are bounded; beyond that a pipe holds a page or two, and facts would be lost in it."""
+    bound = Path("/proc/sys/fs/pipe-user-pages-soft")
+    if why_not("strict") or not bound.exists() or not 0 < int(bound.read_text()) <= 16384:
+        pytest.skip("needs a server without the right to exceed the bound on pipes")
+    script = """
+        import fcntl, os
+        from caco_recipes.sandbox import Pool, Limits
+        from hostile_programs import CANARY
+        pipes = []
+        for _ in range(80):
+            pipes.append(os.pipe())
+            try:
+                fcntl.fcntl(pipes[-1][0], 1031, 1 << 20)
+            except OSError:
+                pass
+        keys = [f"key{n}" for n in range(1000)]
+        code = f"input = {dict.fromkeys(keys, 1)}\\noutput = 0\\n" + "".join(f"output += input['{key}']\\n" for key in keys)
+        with Pool(1, Limits(slow_cpu_seconds=None), isolation="strict", rules="caco") as pool:
+            (result,) = pool.run_variants(code, [str({key: 2 for key in keys}).replace("'", '"')])
+            print(result.status, result.verdict, result.reason)
+            print(pool.run_one(code).output, pool.run_one(CANARY).output, pool.restarts)
+    """
+    out, _ = run_script(script, root).communicate(timeout=100)
+    assert out == "infrastructure undecided infrastructure:facts missing\n1000 5.0 0\n", out
+
+
 def test_unprivileged(root):
     if os.getuid() != 0:
         pytest.skip("is the ordinary case then")

@@ -107,6 +107,7 @@ def test_lines_of_code():
         ((6, (), "{}", "null", "None"), "no_output"),
         ((6, (), "{}", '""', ""), "no_output"),
         ((6, ("b",), AB, "1", "1"), "unused_input:b"),
+        ((6, ("",), '{"":1}', "1", "1"), "unused_input:''"),
         ((6, (), "{}", '{"$int":"' + "1" * 10_001 + '"}', ""), "too_large"),
         ((6, (), "{}", '{"$int":"' + "1" * 10_000 + '"}', ""), ""),
         ((6, (), "{}", "1", "x" * 20_001), "too_large"),
@@ -163,10 +164,32 @@ def test_random_programs_never_break_the_rules(code):
 
 @pytest.mark.parametrize("sites", ['[["key"]]', "[[]]", '[["names",1]]', '[["positions",[true]]]', "7"])
 def test_malformed_facts_are_a_fault_of_ours_never_a_verdict(sites):
+    assert judged({"rules": {"lines": 9, "sites": json.loads(sites)}}) == ("infrastructure", "undecided", "")
+
+
+@pytest.mark.parametrize("facts", [None, {}, {"rules": None}, {"rules": 7}, {"rules": {}}, {"rules": {"lines": 9}}])
+def test_without_facts_no_program_passes_the_rules(facts):
+    assert judged(facts) == ("infrastructure", "undecided", "")
+
+
+@pytest.mark.parametrize("facts", [{"cut": True}, {"rules": {"lines": 0, "cut": True}}])
+def test_with_cut_facts_no_program_passes_the_rules(facts):
+    assert judged(facts) == ("ok", "rejected", "too_large:facts")
+
+
+def judged(facts: dict | None) -> tuple[str, str, str]:
     from caco_recipes.sandbox import Limits
     from caco_recipes.sandbox.outcome import Reader
 
-    facts = {"input": '{"n":1,"k":2}', "rules": {"lines": 9, "sites": json.loads(sites)}}
     reader = Reader(Limits(), "caco", "strict", "test")
-    result = reader.result("ok", "", facts["input"], "1", "1", "", False, (0.0, 0.0, 0.0), facts)
-    assert (result.status, result.verdict) == ("infrastructure", "undecided")
+    result = reader.result("ok", "", '{"n":1,"k":2}', "1", "1", "", False, (0.0, 0.0, 0.0), facts)
+    return result.status, result.verdict, result.rule_reason
+
+
+def test_no_use_is_left_out_of_the_facts():
+    keys = [f"k{n}" for n in range(1000)]
+    code = "\n".join(f"x = input['{key}']\nprint(x)" for key in keys)
+    written = json.dumps(dict.fromkeys([*keys, "spare"], 1))
+    assert unused(code, written) == ("spare",)
+    cut = json.loads(facts_text(code.replace("k", "k" * 200), ast.parse(code.replace("k", "k" * 200))))
+    assert cut == {"lines": 0, "cut": True}

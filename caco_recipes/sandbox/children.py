@@ -11,7 +11,7 @@ import struct
 import time
 
 FRAME = struct.Struct("<I")
-NOT_KILLED, KILLED_CPU, KILLED_IDLE = 0, 1, 2
+NOT_KILLED, KILLED_CPU, KILLED_IDLE, ASK = 0, 1, 2, 3  # ASK: it looks asleep; the coordinator can tell
 WALL_FACTOR = 40  # times the CPU limit, before the coordinator takes the server for stuck
 FACTS_BYTES = 256 * 1024
 
@@ -25,6 +25,7 @@ class Slot:
         self.out, self.results = high(memory_file("stdout", portable)), high(memory_file("results", portable))
         self.facts_out, self.facts_in = map(high, os.pipe())
         os.set_blocking(self.facts_out, False)
+        os.set_blocking(self.facts_in, False)  # where the pipe can't be made larger a writer must not wait for ever
         try:
             fcntl.fcntl(self.facts_in, 1031, FACTS_BYTES)  # F_SETPIPE_SZ: the writer must never wait
         except OSError:
@@ -61,7 +62,7 @@ class Slot:
         if len(data) < 4:
             return b""
         (length,) = FRAME.unpack_from(data)
-        return data[4 : 4 + length]
+        return data[4 : 4 + length] if len(data) >= 4 + length else b""
 
 
 class Child:
@@ -72,7 +73,7 @@ class Child:
         self.pid = self.handle = -1
         self.cpu_limit, self.idle_limit = cpu_limit, idle_limit
         self.wall_limit = runs * (WALL_FACTOR * cpu_limit + idle_limit)
-        self.killed, self.parked, self.facts = NOT_KILLED, False, facts
+        self.killed, self.parked, self.asked, self.facts = NOT_KILLED, False, False, facts
         self.idle_seconds = self.quiet_seconds = 0.0
 
     def start(self) -> None:
@@ -86,9 +87,11 @@ class Child:
         """Whether a limit is used up. CPU time decides; time counts as idle only when next to no CPU was used in it.
 
         A program that is starved by others still gets its share of the CPU, however small, if one looks at a whole
-        second: among a hundred others its turn comes several times a second. One that sleeps gets none. What looks
-        quiet between two looks, or takes far less than its fair share of the cores, is enough to let another program
-        run beside it, not to end it. One that sleeps nearly all of the time, just not enough, ends at `wall_limit`.
+        second: among a hundred others its turn comes several times a second. One that sleeps gets none; nor does one
+        beside others of a far higher priority, so before a program ends for sleeping it is asked whether it sleeps.
+        What looks quiet between two looks, or takes far less than its fair share of the cores, is enough to let
+        another program run beside it, not to end it. One that sleeps nearly all of the time, just not enough, ends at
+        `wall_limit`.
         """
         try:
             cpu = time.clock_gettime((~self.pid << 3) | 2)
@@ -113,7 +116,12 @@ class Child:
         if used >= self.cpu_limit or cpu >= self.cpu_limit * max(1, self.runs):
             return KILLED_CPU
         asleep = self.idle_seconds >= self.idle_limit or now - self.started >= self.wall_limit
-        return KILLED_IDLE if asleep else NOT_KILLED
+        return ASK if asleep and not self.asked else NOT_KILLED
+
+    def found_awake(self) -> None:
+        """It was starved, not asleep: its time as an idle one starts anew."""
+        self.asked, self.idle_seconds = False, 0.0
+        self.wall_limit = max(self.wall_limit, time.monotonic() - self.started + self.idle_limit)
 
 
 def signal_child(pid: int) -> None:

@@ -15,6 +15,7 @@ import socket
 import time
 import zlib
 
+from caco_recipes.sandbox.asleep import is_asleep
 from caco_recipes.sandbox.engine import ENGINE_VERSION
 from caco_recipes.sandbox.outcome import Reader, split_records
 from caco_recipes.sandbox.results import Result, infrastructure
@@ -43,6 +44,7 @@ class Job:
     inputs: list | None = None  # variants: tagged texts
     done: list = dataclasses.field(default_factory=list)
     batch: list | None = None  # the programs of a shared process
+    sent: float = 0.0
     deadline: float = 0.0
 
 
@@ -228,8 +230,12 @@ class Coordinator:
             mode, sources, inputs = "variants", [job.source], rest
         else:
             mode, sources, inputs = "single", [job.source], []
-        job.deadline = time.monotonic() + runs * (cpu * 60 + idle) + 10
+        job.sent = time.monotonic()
+        job.deadline = job.sent + runs * (cpu * 60 + idle) + 10
         worker.queue(job.number, mode, cpu, idle, self.pool.rules is not None, sources, inputs)
+        self.flush_later(worker)
+
+    def flush_later(self, worker: Worker) -> None:
         if worker.outgoing:
             self.selector.modify(worker.control, selectors.EVENT_READ | selectors.EVENT_WRITE, worker)
 
@@ -251,6 +257,9 @@ class Coordinator:
             if reply.kind == "I":
                 worker.parked.add(reply.job)
                 continue
+            if reply.kind == "W":
+                self.look_whether_asleep(worker, job, int(reply.facts))
+                continue
             del worker.jobs[reply.job]
             worker.parked.discard(reply.job)
             if reply.kind == "F":
@@ -261,6 +270,15 @@ class Coordinator:
                 self.end_variants(job, reply)
             else:
                 self.end_single(job, reply)
+
+    def look_whether_asleep(self, worker: Worker, job: Job, pid: int) -> None:
+        """A program that waits for a CPU is not judged by the wall, however long others keep it waiting."""
+        asleep = is_asleep(worker.process.pid, pid)
+        if not asleep:
+            job.deadline = time.monotonic() + (job.deadline - job.sent)
+            job.sent = time.monotonic()
+        worker.answer(job.number, "asleep" if asleep else "awake")
+        self.flush_later(worker)
 
     def greet(self, worker: Worker, frame: bytes) -> None:
         told = json.loads(frame)
@@ -299,11 +317,14 @@ class Coordinator:
             count = rest if result.reason == "syntax_error" else 1
             for _ in range(count):
                 job.done.append(dataclasses.replace(result, input=job.inputs[len(job.done)]))
+        elif facts is None:
+            self.again(job, "facts missing")
+            return
         else:
             measured = (reply.cpu / len(records), reply.wall / len(records), reply.peak_kb / 1024)
             start = 0
             for record in records:
-                written = {"input": job.inputs[len(job.done)], "rules": (facts or {}).get("rules")}
+                written = facts | {"input": job.inputs[len(job.done)]}
                 stdout, cut = self.reader.stdout(reply.stdout[start : record.stdout_end], record.stdout_end - start)
                 start = record.stdout_end
                 job.done.append(self.reader.of_record(record, stdout, cut, measured, written))
@@ -336,7 +357,10 @@ class Coordinator:
             start = end
             record.input = ""
             result = self.reader.of_record(record, stdout, cut, measured, facts)
-            if self.is_audited(inner.source):
+            if result.status == "infrastructure":  # its facts are missing or malformed: alone it may have others
+                inner.shareable = False
+                self.fast[inner.kind].appendleft(inner)
+            elif self.is_audited(inner.source):
                 audit = Job(next(self.batches), inner.source, inner.kind, inner.deliver, inner.cpu, expected=result)
                 self.fast[inner.kind].appendleft(audit)
             else:

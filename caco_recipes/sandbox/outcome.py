@@ -65,6 +65,9 @@ class Reader:
                 exception=("SyntaxError", int(line) if line.isdecimal() and len(line) < 10 else 0, message),
             )  # fmt: skip
         records = split_records(reply.results, self.limits, 1)
+        if facts is None and (records or reply.wait_status == 0):
+            # they leave a process before its program runs: one that came to its end without them is a fault of ours
+            return infrastructure("facts missing", self.isolation, self.engine_version)
         status, reason, exception = self.abnormal(reply, records)
         if status:
             written = facts.get("input") if facts else None
@@ -128,17 +131,19 @@ class Reader:
         self, status, reason, written, output, text, stdout, cut, measured, facts, exception=("", 0, ""), source=""
     ) -> Result:  # fmt: skip
         verdict, rule_reason, unused, lines = verdict_of_status(status), "", (), 0
-        if self.rules_name and facts is not None and type(facts.get("rules")) is dict:
-            found = facts["rules"]
+        if self.rules_name and (status == "ok" or (facts or {}).get("rules") is not None):
             try:
-                unused, lines = rules.unused_keys(found, written), int(found.get("lines", 0))
+                found = rules.CUT if facts.get("cut") is True else facts["rules"]
+                unused, lines = rules.unused_keys(found, written), int(found["lines"])
+                if status == "ok" and found.get("cut"):
+                    rule_reason = "too_large:facts"
+                elif status == "ok":
+                    rule_reason = rules.verdict(lines, unused, written, output, text)
             except (LookupError, TypeError, ValueError, AttributeError):
                 # not what the compiler process writes, unless a source has corrupted it: no verdict on such facts
                 return infrastructure("malformed facts", self.isolation, self.engine_version)
-            if status == "ok":
-                rule_reason = rules.verdict(lines, unused, written, output, text)
-                if rule_reason:
-                    verdict, reason = "rejected", rule_reason
+            if rule_reason:
+                verdict, reason = "rejected", rule_reason
         cpu, wall, peak = measured
         name, number, message = exception
         return Result(

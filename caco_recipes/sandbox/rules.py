@@ -5,6 +5,7 @@
     no_output      `output` is None or empty text, and nothing that was printed stands for it
     unused_input   a key of `input` that nothing uses functionally
     too_large      an int of more than 10,000 digits, or an output longer than 20,000 characters
+                   (`too_large:facts`: a program whose uses of `input` fill more than 128 KB; it is not followed)
 
 `facts_text` looks at the tree (inside the sandbox, before the program runs) and writes plain facts; `unused_keys` and
 `verdict` judge them outside, without seeing the program. A key counts as used when its value can reach a result:
@@ -22,6 +23,8 @@ import re
 MIN_LINES = 6
 MAX_DIGITS = 10_000
 MAX_CHARACTERS = 20_000
+MAX_FACTS = 128 * 1024  # characters, as JSON; a real program has some hundred
+CUT = {"lines": 0, "cut": True}  # what stands for facts beyond that
 _TOO_MANY_DIGITS = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
 
 
@@ -37,7 +40,7 @@ def verdict(lines: int, unused: tuple, written: str | None, output: str | None, 
     if output is None or output in ("null", '""'):
         return "no_output"
     if unused:
-        return f"unused_input:{unused[0]}"
+        return f"unused_input:{unused[0] or repr('')}"
     if len(output) > MAX_CHARACTERS or len(text) > MAX_CHARACTERS:
         return "too_large"
     if len(output) > MAX_DIGITS and _TOO_MANY_DIGITS.search(output):
@@ -47,9 +50,9 @@ def verdict(lines: int, unused: tuple, written: str | None, output: str | None, 
 
 def unused_keys(facts: dict, written: str | None) -> tuple[str, ...]:
     """The keys of `input` (tagged JSON) that no site of `facts` uses; ("input",) for another value that nothing reads."""
-    if written is None:
+    if written is None or facts.get("cut"):
         return ()
-    sites = facts.get("sites", [["all"]])
+    sites = facts["sites"]
     value = json.loads(written)
     keys = list(value) if type(value) is dict else None
     if keys is not None and len(keys) == 1 and keys[0][:1] == "$":
@@ -109,9 +112,12 @@ def count_lines_as_reference(source: str) -> int:
 
 
 def facts_text(source: str, tree: ast.Module) -> str:
-    """Facts for the rules as JSON: `lines`, the `sites` at which `input` is used, the `imports`."""
+    """Facts for the rules as JSON: `lines`, the `sites` at which `input` is used (each once), the `imports`.
+
+    None of them is ever left out: what is too much for the way out is replaced by `CUT`, which no rule passes.
+    """
     try:
-        sites = Flow(tree).sites()
+        sites = list({repr(site): site for site in Flow(tree).sites()}.values())
     except RecursionError:
         sites = [["all"]]
     imports = set()
@@ -120,8 +126,9 @@ def facts_text(source: str, tree: ast.Module) -> str:
             imports.update(alias.name for alias in node.names)
         elif type(node) is ast.ImportFrom:
             imports.add(node.module or ".")
-    facts = {"lines": count_code_lines(source, tree), "sites": sites[:200], "imports": sorted(imports)[:50]}
-    return json.dumps(facts)
+    facts = {"lines": count_code_lines(source, tree), "sites": sites, "imports": sorted(imports)[:50]}
+    text = json.dumps(facts)
+    return text if len(text) <= MAX_FACTS else json.dumps(CUT)
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

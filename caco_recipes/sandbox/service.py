@@ -23,6 +23,7 @@ HIGHEST_FD = 256
 JOB = struct.Struct("<16s?")  # in the slot: nonce, rules wanted; then the program
 COMPILED, SINGLE, VARIANTS, SHARED, SELF_TEST = range(5)  # ways to run
 WAYS = {"single": SINGLE, "variants": VARIANTS, "shared": SHARED}
+KILLED_IDLE, ASK = 2, 3  # as in children.py
 
 
 class Service:
@@ -76,8 +77,12 @@ class Service:
             (length,) = FRAME.unpack_from(self.buffer)
             if len(self.buffer) < 4 + length:
                 break
-            self.queue.append(marshal.loads(bytes(self.buffer[4 : 4 + length])))
+            job = marshal.loads(bytes(self.buffer[4 : 4 + length]))
             del self.buffer[: 4 + length]
+            if job[1] in WAYS:
+                self.queue.append(job)
+            else:
+                self.answered(*job[:2])
         return True
 
     def start_job(self, job: tuple) -> None:
@@ -230,12 +235,25 @@ class Service:
                 verdict = child.look(
                     now, self.config["idle_share"], min(1.0, self.config["cores"] / len(self.running))
                 )
-                if verdict:
+                if verdict == ASK:
+                    child.asked = True
+                    self.send(REPLY.pack(b"W", child.number, 0, 0, 0, 0, 0, 0, 0, 0, 0), str(child.pid).encode())
+                elif verdict:
                     child.killed = verdict
                     self.kill(child)
                 elif child.quiet_seconds > 0.09 and not child.parked:
                     child.parked = True
                     self.send(REPLY.pack(b"I", child.number, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+
+    def answered(self, number: int, found: str) -> None:
+        """The coordinator's answer about a program that looked asleep: "asleep" or "awake"."""
+        for child in self.running.values():
+            if child.number == number and child.asked:
+                if found == "asleep":
+                    child.killed = KILLED_IDLE
+                    self.kill(child)
+                else:
+                    child.found_awake()
 
     def kill(self, child) -> None:
         if self.pidfds:

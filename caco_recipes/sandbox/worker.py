@@ -25,7 +25,7 @@ RESULT_CAP = 2 << 20
 class Reply:
     """A header that the fork server vouches for, and bytes that the program may have forged."""
 
-    kind: str  # R result, I idle, F fault
+    kind: str  # R result, I idle, W is it asleep? (its process id in `facts`), F fault (why in `facts`)
     job: int
     wait_status: int
     killed: int
@@ -60,6 +60,10 @@ class Worker:
         job = marshal.dumps((number, mode, cpu, idle, rules, sources, inputs))
         self.outgoing += FRAME.pack(len(job)) + job
         self.flush()
+
+    def answer(self, number: int, found: str) -> None:
+        """Tells whether a program that the server asked about is "asleep" or "awake"."""
+        self.queue(number, found, 0.0, 0.0, False, [], [])
 
     def flush(self) -> bool:
         """Sends what the socket takes; True when all is sent. A dead server shows on reading, not here."""
@@ -110,7 +114,7 @@ def split_reply(frame: bytes) -> Reply:
     for length in (facts, results, stdout):
         body.append(frame[at : at + length])
         at += length
-    if kind == b"F":
+    if kind in (b"F", b"W"):
         body[0] = frame[REPLY.size :]
     return Reply(kind.decode(), job, status, killed, cpu, wall, peak, size, *body)
 
