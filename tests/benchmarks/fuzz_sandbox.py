@@ -2,14 +2,20 @@
 
     python tests/benchmarks/fuzz_sandbox.py --seconds 3600 [--seed 0]
 
-Replies of a fork server and tagged texts are made well formed and then mutated byte by byte; trees are grown by putting
-parts of real programs into others. Anything but the documented errors, or a call that takes longer than a second, is a
-finding: it is printed with what caused it, and the exit status is 1.
+Targets: `tagged_text` (the codec's reader), `reply` (a server's answer about one program), `several` (about shared
+programs or many inputs of one, through the coordinator itself), `facts` (what the rules judge), `check` (grown syntax
+trees against the rules and the screen), `source` (mutated program texts through all that is done before a program runs).
+
+Replies of a fork server, facts and tagged texts are made well formed and then mutated byte by byte; trees are grown by
+putting parts of real programs into others. Anything but the documented errors, a program that is answered twice or never,
+or a call that takes longer than a second, is a finding: it is printed with what caused it, and the exit status is 1.
 """
 
 import argparse
 import ast
+import collections
 import copy
+import functools
 import json
 import os
 import random
@@ -18,17 +24,21 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from hostile_programs import PROGRAMS
 
 from caco_recipes.sandbox import Limits, codec, rules, screen
-from caco_recipes.sandbox.harness import RECORD
+from caco_recipes.sandbox.coordinator import Coordinator, Job
+from caco_recipes.sandbox.harness import MAX_DIGITS, RECORD, Harness
 from caco_recipes.sandbox.outcome import Reader, split_records
 from caco_recipes.sandbox.warmup import WARM_UP, kind_of
 from caco_recipes.sandbox.worker import REPLY, split_reply
+from caco_recipes.verdicts import STATUSES, VERDICTS, check_reason
 
 SHARED = Path(os.environ.get("CACO_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 LIMITS = Limits()
@@ -76,13 +86,17 @@ def tagged_text(rng: random.Random) -> None:
     codec.decode(text)
 
 
-def reply(rng: random.Random) -> None:
+def made_record(rng: random.Random) -> bytes:
     fields = [
         rng.choice((b"ok", b"error", b"memory", b"denied", b"output_limit", b"infrastructure", b"unscreened", b"x")),
         mutated(b'["ValueError",3,"what",""]', rng), mutated(rng.choice(ATOMS), rng), mutated(rng.choice(ATOMS), rng),
         mutated(b"text", rng),
     ]  # fmt: skip
-    record = RECORD.pack(*map(len, fields), rng.choice((0, 5, 2**32 - 1))) + b"".join(fields)
+    return RECORD.pack(*map(len, fields), rng.choice((0, 5, 2**32 - 1))) + b"".join(fields)
+
+
+def reply(rng: random.Random) -> None:
+    record = made_record(rng)
     results = mutated(record, rng) if rng.random() < 0.5 else record
     facts, stdout = mutated(rng.choice(ATOMS), rng), mutated(b"line\n" * rng.randrange(4), rng)
     status = rng.choice((0, 0, 0, 9, 11, 24, 25, 31, 256, 17920))
@@ -91,13 +105,105 @@ def reply(rng: random.Random) -> None:
         b"R", 1, status, rng.choice((0, 0, 0, 1, 2)), 0.1, 0.2, 5, size, len(facts), len(results), len(stdout)
     )
     read = split_reply(head + facts + results + stdout)
-    result = READER.single(read)
-    json.dumps([result.status, result.reason, result.output, result.output_text, result.stdout])
-    assert len(result.stdout) <= LIMITS.stdout_kb * 1024 and result.status in (
-        "ok", "error", "timeout", "memory", "output_limit", "denied", "infrastructure"
-    )  # fmt: skip
+    check_result(READER.single(read))
     for found in split_records(results, LIMITS, 20):
         READER.facts(found.input.encode("ascii", "replace"))
+
+
+def check_result(result) -> None:
+    json.dumps([result.status, result.reason, result.output, result.output_text, result.stdout]).encode("ascii")
+    assert len(result.stdout) <= LIMITS.stdout_kb * 1024
+    assert result.status in STATUSES and result.verdict in VERDICTS
+    check_reason(result.reason)
+    if result.verdict == "accepted":
+        assert result.status == "ok" and not result.reason and result.code_lines >= rules.MIN_LINES
+        assert result.input is not None and result.output is not None and not result.unused
+    elif result.status == "infrastructure":
+        assert result.verdict == "undecided"
+
+
+def several(rng: random.Random) -> None:
+    """Each program is answered, or queued again, once; never both, never neither."""
+    pool = SimpleNamespace(
+        limits=LIMITS, rules=rng.choice(("caco", None)), isolation="strict", workers=1, share=4, share_audit=0.2
+    )  # fmt: skip
+    coordinator, answers = Coordinator(pool), []
+    try:
+        coordinator.fast["plain"] = collections.deque()
+        results = b"".join(made_record(rng) for _ in range(rng.randrange(5)))
+        results = mutated(results, rng) if rng.random() < 0.5 else results
+        facts, stdout = mutated(rng.choice((*ATOMS, FACTS)), rng), mutated(b"line\n" * rng.randrange(9), rng)
+        status = rng.choice((0, 0, 0, 9, 11, 256))
+        head = REPLY.pack(
+            b"R", 1, status, rng.choice((0, 0, 1, 2)), 0.1, 0.2, 5, len(stdout), len(facts), len(results), len(stdout)
+        )
+        read = split_reply(head + facts + results + stdout)
+        if rng.random() < 0.5:
+            inner = [Job(n, f"x = {n}{rng.random()}", "plain", answers.append, 1.0, shareable=True) for n in range(4)]
+            coordinator.end_batch(Job(9, "", "plain", None, 1.0, batch=inner), read)
+            assert len(answers) + len(coordinator.fast["plain"]) + len(coordinator.later) == 4
+        else:
+            job = Job(1, "x = 1", "plain", answers.extend, 1.0, inputs=["1", "2", "3"])
+            job.attempts = rng.randrange(4)
+            coordinator.end_variants(job, read)
+            waits = len(coordinator.fast["plain"]) + len(coordinator.later)
+            assert (len(answers), waits) in ((3, 0), (0, 1)) and len(job.done) <= 3
+        for result in answers:
+            if pool.rules:
+                check_result(result)
+    finally:
+        for closing in (coordinator.selector, coordinator.bell, coordinator.ringer):
+            closing.close()
+
+
+def facts(rng: random.Random) -> None:
+    """Facts of any shape: a verdict only on whole ones."""
+    found = json.loads(rng.choice((FACTS, *FACTS_OF)))
+    for _ in range(rng.randrange(4)):
+        twisted(found, rng)
+    text = json.dumps(found, separators=(",", ":")).encode()
+    read = READER.facts(mutated(text, rng) if rng.random() < 0.3 else text)
+    for status in ("ok", "error"):
+        written = rng.choice(TAGGED_INPUTS)
+        result = READER.result(
+            status, "" if status == "ok" else "exception:x", written, "1", "1", "", False, (0, 0, 0), read
+        )
+        check_result(result)
+
+
+def twisted(value, rng: random.Random) -> None:
+    """Replaces, drops or adds something somewhere below `value`."""
+    while type(value) in (dict, list) and value:
+        place = rng.choice(list(value) if type(value) is dict else range(len(value)))
+        if type(value[place]) in (dict, list) and value[place] and rng.random() < 0.7:
+            value = value[place]
+            continue
+        way = rng.randrange(4)
+        if way == 0:
+            del value[place]
+        else:
+            value[place] = rng.choice(
+                (None, True, 0, -1, 10**30, 1.5, "", "key", "n", [], {}, [[]], [["all"]], {"n": 0})
+            )
+        return
+
+
+def source(rng: random.Random, sources: list[str]) -> None:
+    """What the compiler process does with a text, and what is read of it outside."""
+    text = mutated(rng.choice(sources).encode("utf-8", "surrogatepass"), rng)[:20_000].decode(
+        "utf-8", "surrogateescape"
+    )
+    sys.set_int_max_str_digits(MAX_DIGITS)  # as in the compiler process
+    try:
+        code, noted = HARNESS.prepare(text, True)
+    finally:
+        sys.set_int_max_str_digits(4300)
+    read = READER.facts(noted.encode("ascii"))
+    assert read is not None and (code is None) == ("syntax" in read)
+    if code is not None:
+        check_result(READER.result("ok", "", read.get("input"), "1", "1", "", False, (0, 0, 0), read))
+        assert READER.result("ok", "", None, "1", "1", "", False, (0, 0, 0), read).verdict == "rejected"
+    kind_of(text)
 
 
 class Trees:
@@ -154,6 +260,26 @@ class Trees:
         kind_of(source)
 
 
+FACTS = (
+    b'{"input":{"n":3,"k":[1]},"rules":{"lines":9,"sites":[["key","n"],["names",{"n":true},false]],"imports":["m"]}}'
+)
+FACTS_OF = (
+    b'{"input":null,"cut":true}', b'{"input":[1,2],"rules":{"lines":9,"sites":[["positions",[true,false],true]]}}',
+    b'{"input":null,"rules":{"lines":0,"cut":true}}', b'{"syntax":"1:x"}', b'{"input":{"$dict":[[1,2]]},"rules":null}',
+)  # fmt: skip
+TAGGED_INPUTS = (
+    None,
+    "[]",
+    "3",
+    '{"n":1,"k":2}',
+    '{"$dict":[[1,2],["n",3]]}',
+    '{"$tuple":[1]}',
+    "{}",
+    '{"$float":"nan"}',
+)
+HARNESS = Harness(codec.Encoder(READER.bounds), codec.TooLarge, rules.facts_text, screen.refusal, None, 65_536)
+
+
 def too_slow(*_) -> None:
     raise TimeoutError("more than a second of CPU time")
 
@@ -163,13 +289,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
+    warnings.simplefilter("ignore")  # of the parser, about mutated texts
     trees, counts, found = Trees(), {}, {}
+    mutated_source = functools.partial(source, sources=trees.sources)
+    mutated_source.__name__ = "source"
     signal.signal(signal.SIGPROF, too_slow)
     end, number = time.monotonic() + chosen.seconds, 0
     while time.monotonic() < end:
         number += 1
         rng = random.Random(chosen.seed * 1_000_000_007 + number)
-        for target in (tagged_text, reply, trees.check):
+        for target in (tagged_text, reply, several, facts, trees.check, mutated_source):
             counts[target.__name__] = counts.get(target.__name__, 0) + 1
             signal.setitimer(signal.ITIMER_PROF, 1.0)
             try:
