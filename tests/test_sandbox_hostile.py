@@ -5,11 +5,13 @@ import os
 import socket
 
 import pytest
+from hostile_kinds import KINDS
 from hostile_programs import CANARY, PROGRAMS
 
 from caco_recipes.sandbox import Limits, Pool
 from caco_recipes.sandbox.codec import check, decode
 from caco_recipes.sandbox.levels import why_not
+from caco_recipes.verdicts import check_reason
 
 SECRET = "hunter2-c4c0"
 LIMITS = Limits(slow_cpu_seconds=None)
@@ -137,10 +139,22 @@ def test_the_shared_corpus(level, host, shared, capfd):
 
 
 def test_programs_of_other_kinds(level, host, capfd):
-    names = list(PROGRAMS)
-    interleaved = [code for name in names for code in (PROGRAMS[name][1], CANARY)]
+    check_own(PROGRAMS, level, host, capfd)
+
+
+@pytest.mark.parametrize("isolation", ["strict", "standard", "basic"])
+def test_programs_of_still_other_kinds(isolation, host, capfd):
+    if why_not(isolation):
+        pytest.skip(why_not(isolation))
+    check_own(KINDS, isolation, host, capfd)
+
+
+def check_own(programs: dict, isolation: str, host: Host, capfd) -> None:
+    """Each program ends as it may, the one behind it runs as ever, no server is lost, the host is as it was."""
+    names = list(programs)
+    interleaved = [code for name in names for code in (programs[name][1], CANARY)]
     before = children_below(os.getpid())
-    with Pool(4, LIMITS, isolation=level) as pool:
+    with Pool(4, Limits(slow_cpu_seconds=None, idle_seconds=2.0), isolation=isolation) as pool:
         results = list(pool.run(interleaved))
         assert pool.restarts == 0
     assert children_below(os.getpid()) <= before
@@ -148,8 +162,9 @@ def test_programs_of_other_kinds(level, host, capfd):
     assert capfd.readouterr().out == ""
     wrong = {}
     for name, result, canary in zip(names, results[::2], results[1::2]):
-        if result.status not in PROGRAMS[name][0]:
+        if result.status not in programs[name][0]:
             wrong[name] = result
+        check_reason(result.reason)
         if "HOLE" in (result.output or "") + result.stdout:
             wrong[name + " got through"] = result
         if (canary.status, canary.output, canary.stdout) != ("ok", "5.0", "5.0\n"):

@@ -172,6 +172,12 @@ def test_without_facts_no_program_passes_the_rules(facts):
     assert judged(facts) == ("infrastructure", "undecided", "")
 
 
+@pytest.mark.parametrize("lines", ["1e999", "-1", '"9"', "true", "9" * 400, "1.5", "null", "[]"])
+def test_a_number_of_lines_that_is_none_is_no_verdict(lines):
+    facts = json.loads('{"rules":{"lines":' + lines + ',"sites":[["all"]]}}')
+    assert judged(facts) == ("infrastructure", "undecided", "")
+
+
 @pytest.mark.parametrize("facts", [{"cut": True}, {"rules": {"lines": 0, "cut": True}}])
 def test_with_cut_facts_no_program_passes_the_rules(facts):
     assert judged(facts) == ("ok", "rejected", "too_large:facts")

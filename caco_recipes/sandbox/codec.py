@@ -151,7 +151,7 @@ class Encoder:
         if kind is array:
             shape, size, dtype = value.shape, value.size, value.dtype
             self.items += size
-            if self.items > self.bounds.items:
+            if self.items > self.bounds.items or any(length > SAFE_INT for length in shape):
                 raise TooLarge("items")
             data = value.ravel().tolist()
         else:

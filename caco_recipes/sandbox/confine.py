@@ -107,14 +107,15 @@ _ALLOWED = (
     "pause nanosleep getitimer alarm setitimer getpid recvfrom exit uname getcwd chdir readlink "
     "gettimeofday getrlimit getrusage sysinfo times getuid getgid geteuid getegid getppid getpgrp getgroups "
     "getresuid getresgid getpgid getsid rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack getpriority "
-    "sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min setrlimit gettid time "
+    "sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min gettid time "
     "futex sched_getaffinity epoll_create getdents64 set_tid_address restart_syscall clock_gettime clock_getres "
     "clock_nanosleep exit_group epoll_wait epoll_ctl openat newfstatat readlinkat faccessat pselect6 ppoll "
     "set_robust_list get_robust_list epoll_pwait eventfd2 epoll_create1 dup3 pipe2 getcpu getrandom membarrier statx "
     "rseq faccessat2 ftruncate close_range futex_waitv epoll_pwait2"
 ).split()
-# What only the fork server may call. Its children take these away from themselves (`seccomp_child`).
-_SERVER_ONLY = ("wait4", "waitid", "pidfd_open", "pidfd_send_signal", "prctl", "seccomp", "setsid")
+# What only the fork server may call. Its children take these away from themselves (`child_filter`). `setrlimit` is the
+# old call: the C library's function of that name makes `prlimit64`.
+_SERVER_ONLY = ("wait4", "waitid", "pidfd_open", "pidfd_send_signal", "prctl", "seccomp", "setsid", "setrlimit")
 # Newer calls for which the C library has an older way: "not there" makes it use that.
 _NOT_THERE = ("clone3", "openat2")
 
@@ -166,6 +167,15 @@ def _is_zero(argument: int) -> bytes:
     return _low(argument) + _op(_JEQ, 0, 0, 3) + _high(argument) + _op(_JEQ, 0, 0, 1) + _PERMIT + _refuse()
 
 
+def _own_limits() -> bytes:
+    """Own limits only: those of the server carry the same user id. Not that of CPU time: a process that goes beyond a
+    lowered one is killed by the kernel, which looks as if somebody outside had done it."""
+    out = _low(0) + _op(_JEQ, 0, 0, 9) + _high(0) + _op(_JEQ, 0, 0, 7)  # process 0: oneself
+    out += _low(1) + _op(_JEQ, 0, 0, 4)  # RLIMIT_CPU may be read: its new value is a null pointer then
+    out += _low(2) + _op(_JEQ, 0, 0, 3) + _high(2) + _op(_JEQ, 0, 0, 1)
+    return out + _PERMIT + _refuse()
+
+
 def _head() -> bytes:
     """Any other architecture (int 0x80, x32) kills the process: its numbers mean other calls."""
     out = _op(_LD, _ARCH) + _op(_JEQ, _AUDIT_ARCH[_MACHINE], 1, 0) + _op(_RET, _KILL) + _op(_LD, _NR)
@@ -202,8 +212,7 @@ def server_filter(read_only_opens: bool) -> bytes:
     out += _rule("ioctl", _one_of(1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5451, 0x5450)))
     # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. No leases, owners, seals or pipe sizes.
     out += _rule("fcntl", _one_of(1, (0, 1, 2, 3, 4, 1030)))
-    # Own limits only: those of the server carry the same user id.
-    out += _rule("prlimit64", _is_zero(0))
+    out += _rule("prlimit64", _own_limits())
     for name in _NOT_THERE:
         out += _rule(name, _refuse(errno.ENOSYS))
     return out + _refuse()
@@ -421,6 +430,12 @@ def no_new_privs() -> None:
 def die_with_parent() -> None:
     """The kernel kills this process when its parent's thread ends (Linux only)."""
     libc().prctl(1, 9, 0, 0, 0)
+
+
+def limit_cpu(seconds: int) -> None:
+    """Limits the CPU time of this process, by the call that the filter of fork servers leaves to it."""
+    limits = ctypes.create_string_buffer(struct.pack("<QQ", seconds, seconds + 1), 16)
+    _check(_syscall("setrlimit", 0, limits), "limit on CPU time")
 
 
 def name_process(name: str) -> None:

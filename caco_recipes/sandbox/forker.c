@@ -38,7 +38,7 @@ static void become_program(struct order order, const struct slot *slot, long ser
     if (syscall(SYS_close_range, first, ~0U, 0) < 0)
         while (first < HIGHEST)
             close(first++);
-    if (setrlimit(RLIMIT_CPU, &cpu) < 0)
+    if (syscall(SYS_setrlimit, RLIMIT_CPU, &cpu) < 0) /* the library's makes another call, which the filter refuses */
         _exit(70);
     if (filter && syscall(SYS_seccomp, 1L, 4L, filter) != 0) /* SET_MODE_FILTER, SPEC_ALLOW */
         _exit(70);

@@ -11,6 +11,7 @@ import ast
 import builtins
 import gc
 import marshal
+import opcode
 import os
 import struct
 import sys
@@ -25,6 +26,7 @@ FACTS_BYTES = 256 * 1024  # what the pipe for the facts holds at least
 MAX_DIGITS = 1_000_000  # of an int made into text; the CPU limit comes first
 FRAMES = 1000  # the interpreter's own recursion limit
 EXEC_FRAMES = 1 if sys.version_info < (3, 12) else 0  # before 3.12 the call of exec() counts too
+RAISE = opcode.opmap["RAISE_VARARGS"]
 MISSING = object()
 
 
@@ -175,7 +177,7 @@ class Harness:
                 return "denied"
             if number == 27:  # EFBIG
                 return "output_limit"
-            if number in (23, 28, 122):  # ENFILE, ENOSPC, EDQUOT: the machine, not the program
+            if number in (23, 28, 122) and not raised_by_program(error):  # ENFILE, ENOSPC, EDQUOT: the machine
                 return "infrastructure"
         return "error"
 
@@ -326,6 +328,14 @@ def record(status: str, detail: str, captured: str, output: str, text: str, stdo
         text.encode("utf-8", "surrogatepass"),
     ]
     return RECORD.pack(*map(len, parts), stdout) + b"".join(parts)
+
+
+def raised_by_program(error: BaseException) -> bool:
+    """Whether a `raise` of the program's own made the exception, and not a call that failed."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is None or trace.tb_frame.f_code.co_code[trace.tb_lasti] == RAISE
 
 
 def safe_message(error: BaseException) -> str:

@@ -134,7 +134,9 @@ class Reader:
         if self.rules_name and (status == "ok" or (facts or {}).get("rules") is not None):
             try:
                 found = rules.CUT if facts.get("cut") is True else facts["rules"]
-                unused, lines = rules.unused_keys(found, written), int(found["lines"])
+                unused, lines = rules.unused_keys(found, written), found["lines"]
+                if type(lines) is not int or not 0 <= lines < 1 << 32:
+                    raise ValueError("lines")
                 if status == "ok" and found.get("cut"):
                     rule_reason = "too_large:facts"
                 elif status == "ok":

@@ -187,9 +187,11 @@ class Service:
             if way != COMPILED:
                 os.dup2(slot.facts_in, FACTS_FD)
             os.closerange(JOB_FD + 1 if way == COMPILED else FACTS_FD + 1, HIGHEST_FD)
-            resource.setrlimit(resource.RLIMIT_CPU, (ceiling, ceiling + 1))
             if self.child_filter is not None:
+                self.confine["limit_cpu"](ceiling)
                 self.child_filter.install()
+            else:
+                resource.setrlimit(resource.RLIMIT_CPU, (ceiling, ceiling + 1))
         except BaseException:
             self.exit_now(70)
         self.run_order(length, way)

@@ -191,8 +191,9 @@ def environment(seed: int) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
-        # the C heap in one piece, which huge pages can lie under; large arrays are still mapped one by one
-        "GLIBC_TUNABLES": "glibc.malloc.top_pad=33554432:glibc.malloc.mmap_threshold=2097152:"
+        # the C heap in one piece, which huge pages can lie under; large arrays are still mapped one by one; no heap per
+        # thread, of which each would take 64 MB of the address space that a program may have
+        "GLIBC_TUNABLES": "glibc.malloc.arena_max=1:glibc.malloc.top_pad=33554432:glibc.malloc.mmap_threshold=2097152:"
         "glibc.malloc.trim_threshold=268435456",
         "SYMPY_USE_CACHE": "yes",
         "SYMPY_CACHE_SIZE": "None",  # without bound: a hit writes no list of recent uses, which would copy its pages
