@@ -10,7 +10,8 @@ In: rows of the steps it reads; `against` adds rows of earlier steps that count 
     behaviour   they give the same outputs for the same probe inputs           program_keys
     exact       their problems are the same text (case, white space aside)     problem
     masked      … numbers aside                                                problem
-    minhash     their sets of 3-word shingles have a Jaccard ≥ `threshold`     problem
+    minhash     their sets of 3-word shingles have a Jaccard ≥ `threshold`,
+                or they are light edits of each other (same numbers)           problem
     semantic    their problems' embeddings have a cosine ≥ `semantic_threshold`  problem, `embedder`
 
 `levels` reject (`duplicate:LEVEL`), `families` only link. The first row stays, in the order of the rows. All rows are
@@ -28,7 +29,7 @@ from caco_recipes import identity
 from caco_recipes.configs import StageConfig, option
 from caco_recipes.verdicts import ACCEPTED, REJECTED
 
-VERSION = 2
+VERSION = 3
 FEATURES = {"duplicate_of": "string"}
 Level = Literal["program", "renamed", "constants", "behaviour", "exact", "masked", "minhash", "semantic"]
 # Of levels that a column of the rows decides, that column.
@@ -50,7 +51,9 @@ class Config(StageConfig):
     families: list[Level] = option("Levels that only make families.", default_factory=list)
     against: list[str] = option("Steps whose accepted rows count as seen (the seeds' programs).", default_factory=list)
     column: str = option("The text that the text levels compare.", "problem")
-    threshold: float = option("minhash: Jaccard similarity from which two texts are the same.", 0.7)
+    threshold: float = option(
+        "minhash: Jaccard similarity, or share of common words, from which two texts are the same.", 0.7
+    )
     keep_variants: bool = option(
         "Rows that came as one family are duplicates only as the same program or text.", False
     )

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from caco_recipes import pipeline
 from caco_recipes.dedup import Config
 from caco_recipes.duplicates.clusters import Pairs, settle
-from caco_recipes.duplicates.minhash import similar_pairs
+from caco_recipes.duplicates.crowds import crowded_pairs
+from caco_recipes.duplicates.light_edits import common_share
+from caco_recipes.duplicates.minhash import checked, each_once, similar_pairs
+from caco_recipes.duplicates.near_copies import NearCopies
 from caco_recipes.duplicates.texts import Shingles, exact_key, masked_key
 from caco_recipes.recipe import RecipeError
 from caco_recipes.run_folder import RunError
@@ -146,6 +149,133 @@ def test_odd_texts_have_no_pairs_or_true_ones() -> None:
     texts = ["", "a", "a", "a b", "b a", "", "!!!", "數學", "數學", "x " * 50_000, None]
     found = found_pairs([text or "" for text in texts], 0.7)
     assert set(found) == {(1, 2), (7, 8)}
+
+
+TEMPLATES = {
+    "other": "A shop sells {} pencils and {} books in one week. How many things did it sell in this week?",
+    "alike": "A farmer keeps {} hens near the river, and every hen lays one egg on every day of the week but Sunday. He sells "
+    "the eggs in town, twelve to a box. How many boxes does he sell in a year that has as many weeks as usual?",
+}
+
+
+def told(template: str, rows: int) -> list[str]:
+    draw = random.Random(rows)
+    return [TEMPLATES[template].format(draw.randrange(10**6), draw.randrange(10**6)) for _ in range(rows)]
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_crowd_of_one_template_is_settled_as_all_pairs_would(problems, copies) -> None:
+    texts = told("alike", 150) + variations(problems[:20], seed=4) + told("other", 150) * copies
+    random.Random(5).shuffle(texts)
+    sets = sets_of(texts)
+    pairs = similar_pairs(*shingles(texts), 0.7)
+    truth = [
+        (a, b) for a, b in itertools.combinations(range(len(texts)), 2) if sets[a] and jaccard(sets[a], sets[b]) >= 0.7
+    ]
+    for a, b, score in zip(pairs.earlier.tolist(), pairs.later.tolist(), pairs.score.tolist(), strict=True):
+        assert jaccard(sets[a], sets[b]) == pytest.approx(score, abs=1e-6) and a < b
+    assert len(set(zip(pairs.earlier.tolist(), pairs.later.tolist(), strict=True))) == len(pairs.score)
+    every = Pairs(*(np.array(side) for side in zip(*truth, strict=True)), np.ones(len(truth)), np.arange(len(texts)))
+    made = settle(len(texts), {}, {"minhash": pairs}, ["minhash"], [], none(len(texts)))
+    expected = settle(len(texts), {}, {"minhash": every}, ["minhash"], [], none(len(texts)))
+    assert np.mean((made.twin >= 0) == (expected.twin >= 0)) > 0.99
+    alike = [at for at, text in enumerate(texts) if text.startswith("A farmer")]
+    assert len(set(made.family[alike].tolist())) == 1 and (made.twin[alike] >= 0).sum() == 149
+    assert len(pairs.score) < 0.2 * len(truth)
+
+
+@pytest.mark.parametrize("template", ["other", "alike"])
+def test_twice_as_many_rows_of_a_template_are_about_twice_the_work(template) -> None:
+    compared = {}
+    for rows in (1000, 2000):
+        hashes, starts = shingles(told(template, rows))
+        compared[rows] = 0
+
+        def check(earlier, later, rows=rows, hashes=hashes, starts=starts):
+            compared[rows] += len(earlier)
+            return checked(hashes, starts, earlier, later, 0.7)
+
+        found = list(crowded_pairs(hashes, starts, np.arange(rows), 0.7, check))
+        if template == "alike":
+            assert len(each_once(found)[0]) >= rows - 1
+    assert compared[2000] <= 3 * compared[1000] + 100 and compared[2000] < 0.05 * 2000**2 / 2
+
+
+# -- light edits -------------------------------------------------------------------------------------------------------
+
+TANK = (
+    "A water tank in the village of Norr holds 1250 litres when it is full. On Monday morning Elsa takes 340 litres out of "
+    "the tank for her garden, and in the evening rain brings 75 litres back. How many litres are in the tank at night?"
+)
+EDITED = (
+    TANK.replace("water ", "")
+    .replace("morning", "early")
+    .replace("brings", "gives")
+    .replace("evening", "late evening")
+)
+RENAMED = TANK.replace("Elsa", "Kwame").replace("Norr", "Abetifi").replace("Monday", "Friday")
+OTHER_QUESTION = TANK.replace(
+    "How many litres are in the tank at night?", "What share of the tank did Elsa's garden get?"
+)
+
+
+def near(*texts: str) -> set[tuple[int, int]]:
+    found = NearCopies()
+    for text in texts:
+        found.add([text])
+    pairs = found.pairs(0.7)
+    return set(zip(pairs.earlier.tolist(), pairs.later.tolist(), strict=True))
+
+
+def test_light_edits_and_other_names_are_near_copies_and_another_question_is_not() -> None:
+    edited = EDITED.replace("her", "the").replace("full", "filled").replace("takes", "pumps")
+    assert all(jaccard(*sets_of([TANK, text])) < 0.7 for text in (edited, RENAMED, OTHER_QUESTION)), (
+        "shingles don't do"
+    )
+    assert near(TANK, edited) == near(edited, TANK) == {(0, 1)}
+    assert near(TANK, RENAMED) == {(0, 1)}
+    assert near(TANK, OTHER_QUESTION) == set()
+    assert common_share([1, 2, 3, 4] * 6, [1, 2, 3, 4] * 5 + [5, 6, 7, 8]) == 0  # what differs stands together
+
+
+def test_other_numbers_or_too_few_of_them_are_no_light_edit() -> None:
+    edited = EDITED.replace("her", "the").replace("full", "filled").replace("takes", "pumps")
+    assert near(TANK, edited.replace("340", "430")) == set()
+    swapped = edited.replace("340", "#").replace("75", "340").replace("#", "75")
+    assert near(TANK, swapped) == set()  # the same numbers in another order
+    few = [text.replace("1250", "9").replace("340", "2").replace("75", "3") for text in (TANK, edited)]
+    assert near(*few) == set()
+
+
+def test_planted_light_edits_and_names_are_found(shared) -> None:
+    """Shares of docs/trust.md on fewer rows, with room for the draw."""
+    from caco_recipes.decontamination.power import light_edit, other_names
+
+    with (shared / "data/seeds/seeds_math.jsonl").open() as file:
+        texts = [json.loads(line)["problem"] for line in itertools.islice(file, 0, 18_000, 40)]
+    for disguise, least in ((light_edit, 0.78), (other_names, 0.78)):
+        draw = random.Random(1)
+        pairs = [(text, disguise(text, draw)) for text in texts if len(text.split()) >= 25]
+        pairs = [pair for pair in pairs if pair[0] != pair[1]]
+        found = near(*itertools.chain.from_iterable(pairs))
+        assert np.mean([(2 * at, 2 * at + 1) in found for at in range(len(pairs))]) > least and len(pairs) > 60
+
+
+def test_many_tellings_of_the_same_numbers(problems) -> None:
+    """More rows than are compared each with each: the first stands for those that are like it."""
+    draw = random.Random(3)
+    words = "barrel field orchard stable market bridge harbour cellar".split()
+    texts = []
+    for _ in range(90):
+        told = TANK.split()
+        for at in draw.sample([at for at, word in enumerate(told) if word.isalpha()], 3):
+            told[at] = draw.choice(words)
+        texts.append(" ".join(told))
+    found = near(*texts)
+    reached = {0}
+    for a, b in sorted(found):
+        reached |= {a, b} if {a, b} & reached else set()
+    assert reached == set(range(90))
 
 
 # -- clusters ----------------------------------------------------------------------------------------------------------

@@ -1,17 +1,19 @@
 """Pairs of texts whose shingle sets have a Jaccard similarity of at least a threshold: MinHash, bands, then the truth.
 
 125 hash functions in 25 bands of 5. Two texts of similarity s meet in a band with probability 1 - (1 - s^5)^25: 98.9 % at
-0.7, 99.99 % at 0.8, 0.9 % at 0.2. Every pair that meets is checked against the sets themselves, so none is wrong.
+0.7, 99.99 % at 0.8, 0.9 % at 0.2. Every pair that meets is checked against the sets themselves, so none is wrong. Where
+more than `crowds.LIMIT` texts meet in one band, they are compared in another way, which finds all of their pairs.
 
 A hash function is a multiplication of 32-bit shingle hashes, which are random already, by an odd constant. Signatures are
 kept to a byte per function (enough to drop pairs that are far off) and band keys to 32 bits: 225 bytes a text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from caco_recipes.duplicates.clusters import Pairs
+from caco_recipes.duplicates.crowds import LIMIT, crowded_pairs
 
 BANDS, ROWS = 25, 5
 SEED = 20_251_004
@@ -28,11 +30,27 @@ def similar_pairs(hashes: np.ndarray, starts: np.ndarray, threshold: float) -> P
     """
     first, copies, originals = _copies(hashes, starts)
     keys, bytes_ = _signatures(hashes, starts, first)
-    found = [_checked(hashes, starts, first[a], first[b], threshold) for a, b in _candidates(keys, bytes_, threshold)]
-    found.append((np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32)))
+
+    def check(earlier: np.ndarray, later: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return checked(hashes, starts, earlier, later, threshold)
+
+    crowded = np.zeros(len(first), bool)
+    found = [check(first[a], first[b]) for a, b in _candidates(keys, bytes_, threshold, crowded)]
+    del keys, bytes_
+    found += crowded_pairs(hashes, starts, first[crowded], threshold, check)
     same = np.arange(len(starts) - 1)
     same[copies] = originals
-    return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)), same)
+    return Pairs(*each_once(found), same)
+
+
+def each_once(found: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(earlier, later, score) of all pairs in order, each once, with its highest score."""
+    none = (np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+    earlier, later, score = (np.concatenate(column) for column in zip(*found, none, strict=True))
+    order = np.lexsort((-score, later, earlier))
+    earlier, later, score = earlier[order], later[order], score[order]
+    new = np.append(True, (earlier[1:] != earlier[:-1]) | (later[1:] != later[:-1]))[: len(earlier)]
+    return earlier[new], later[new], score[new]
 
 
 def _copies(hashes: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,13 +99,23 @@ def _signatures(hashes: np.ndarray, starts: np.ndarray, chosen: np.ndarray) -> t
     return keys, bytes_
 
 
-def _candidates(keys: np.ndarray, bytes_: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of positions (a < b) that share a band, each once, and whose signatures agree in about `threshold`."""
+def _candidates(
+    keys: np.ndarray, bytes_: np.ndarray, threshold: float, crowded: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of positions (a < b) that share a band, each once, and whose signatures agree in about `threshold`.
+
+    Positions that share a band with `LIMIT` others or more are marked in `crowded` instead.
+    """
     least = max(0.0, threshold - SLACK)
     needed = int((least + (1 - least) / 256) * BANDS * ROWS)  # low bytes agree by chance once in 256
     for band in range(BANDS):
         order = np.argsort(keys[band], kind="stable").astype(np.int32)
         key = keys[band][order]
+        begins = np.flatnonzero(np.append(True, key[1:] != key[:-1]))[: len(key)]
+        sizes = np.diff(np.append(begins, len(key)))
+        many = np.repeat(sizes > LIMIT, sizes)
+        crowded[order[many]] = True
+        order, key = order[~many], key[~many]
         at = np.flatnonzero(key[1:] == key[:-1])
         distance = 1
         while len(at):
@@ -105,7 +133,7 @@ def _candidates(keys: np.ndarray, bytes_: np.ndarray, threshold: float) -> Itera
             at = at[key[at] == key[at + distance]]
 
 
-def _checked(
+def checked(
     hashes: np.ndarray, starts: np.ndarray, earlier: np.ndarray, later: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Those of the pairs whose sets have at least `threshold`, and their similarity."""

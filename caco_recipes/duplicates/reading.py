@@ -1,6 +1,6 @@
 """Reads what dedup compares from the parts of finished steps, column by column, and decides over all rows.
 
-Held for a million problems: 180 MB of shingles, 225 MB of signatures, and 8 bytes per row and level. Texts are let go as
+Held for a million problems: 180 MB of shingles, 160 MB of words, 225 MB of signatures, and 8 bytes per row and level. Texts are let go as
 they are read, except for the embeddings of the semantic level.
 """
 
@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from caco_recipes.dedup import KEY_COLUMNS, TEXT_LEVELS, VARIANT_LEVELS, Config, Decisions, _row_key
 from caco_recipes.duplicates.clusters import Pairs, settle
-from caco_recipes.duplicates.minhash import similar_pairs
-from caco_recipes.duplicates.texts import Shingles, exact_key, masked_key
+from caco_recipes.duplicates.near_copies import NearCopies
+from caco_recipes.duplicates.texts import exact_key, masked_key
 from caco_recipes.run_folder import RunError, StepFolder
 
 BATCH = 20_000  # rows read at a time
@@ -25,7 +25,7 @@ def decide(config: Config, against: Sequence[StepFolder], inputs: Sequence[StepF
     levels = (*config.levels, *config.families)
     wanted = _columns(config, levels)
     keys: dict[str, list[np.ndarray]] = {level: [] for level in levels if level not in ("minhash", "semantic")}
-    shingles = Shingles()
+    near_copies = NearCopies()
     vectors: list[np.ndarray] = []
     embedder = _embedder(config) if "semantic" in levels else None
     ids: list[pa.Array] = []
@@ -47,14 +47,14 @@ def decide(config: Config, against: Sequence[StepFolder], inputs: Sequence[StepF
                 key = exact_key if level == "exact" else masked_key
                 found.append(_uint64([key(text or "") for text in texts]))
         if "minhash" in levels:
-            shingles.add(texts)
+            near_copies.add(texts)
         if embedder is not None:
             vectors.append(embedder.embed([text or "" for text in texts]))
     rows = sum(map(len, ids))
     all_ids, all_families = _together(ids), _together(families)
     pairs_of: dict[str, Pairs] = {}
     if "minhash" in levels:
-        pairs_of["minhash"] = similar_pairs(*shingles.finished(), config.threshold)
+        pairs_of["minhash"] = near_copies.pairs(config.threshold)
     if embedder is not None:
         pairs_of["semantic"] = near_pairs(np.concatenate(vectors) if vectors else np.zeros((0, 1)), config)
     given = _uint64([exact_key(value or "") for value in all_families.to_pylist()])

@@ -44,7 +44,10 @@ class Shingles:
 
     def add(self, texts: Sequence[str | None]) -> None:
         """Appends texts. One with fewer tokens than a shingle has its whole as the only member; an empty one none."""
-        tokens, starts = tk.tokenise(texts)
+        self.add_tokens(*tk.tokenise(texts))
+
+    def add_tokens(self, tokens: np.ndarray, starts: np.ndarray) -> None:
+        """The same of texts that are tokens already (`decontamination.tokens`)."""
         runs, positions = tk.runs(tokens, starts, SHINGLE)
         owners = np.searchsorted(starts, positions, "right") - 1
         length = tk.lengths(starts)
@@ -53,7 +56,7 @@ class Shingles:
         runs = np.concatenate([runs, tk.whole(tokens, starts)[short]]) >> np.uint64(32)
         members = tk.distinct(owners << np.uint64(32) | runs)
         self._parts.append(members.astype(np.uint32))
-        self._counts.append(np.bincount((members >> np.uint64(32)).astype(np.int64), minlength=len(texts)))
+        self._counts.append(np.bincount((members >> np.uint64(32)).astype(np.int64), minlength=len(starts) - 1))
 
     def finished(self) -> tuple[np.ndarray, np.ndarray]:
         """(hashes, starts) of all texts."""

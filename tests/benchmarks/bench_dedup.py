@@ -54,21 +54,21 @@ def dedup(shared: Path, rows: int) -> dict[str, float]:
     import numpy as np
 
     from caco_recipes.duplicates.clusters import settle
-    from caco_recipes.duplicates.minhash import similar_pairs
-    from caco_recipes.duplicates.texts import Shingles, exact_key, masked_key
+    from caco_recipes.duplicates.near_copies import NearCopies
+    from caco_recipes.duplicates.texts import exact_key, masked_key
 
     seconds = dict.fromkeys(("keys", "shingles", "minhash", "clusters"), 0.0)
-    exact, masked, shingles = [], [], Shingles()
+    exact, masked, near_copies = [], [], NearCopies()
     for chunk in texts(shared, rows):
         start = time.perf_counter()
         exact.append(np.array([exact_key(text) for text in chunk], np.uint64))
         masked.append(np.array([masked_key(text) for text in chunk], np.uint64))
         seconds["keys"] += time.perf_counter() - start
         start = time.perf_counter()
-        shingles.add(chunk)
+        near_copies.add(chunk)
         seconds["shingles"] += time.perf_counter() - start
     start = time.perf_counter()
-    pairs = similar_pairs(*shingles.finished(), 0.7)
+    pairs = near_copies.pairs(0.7)
     seconds["minhash"] = time.perf_counter() - start
     start = time.perf_counter()
     keys = {"exact": np.concatenate(exact), "masked": np.concatenate(masked)}

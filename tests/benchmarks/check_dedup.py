@@ -21,8 +21,8 @@ def text_table(shared: Path) -> None:
     import numpy as np
 
     from caco_recipes.decontamination.power import changed_numbers, light_edit, other_names
-    from caco_recipes.duplicates.minhash import similar_pairs
-    from caco_recipes.duplicates.texts import Shingles, exact_key, masked_key
+    from caco_recipes.duplicates.near_copies import NearCopies
+    from caco_recipes.duplicates.texts import exact_key, masked_key
 
     with (shared / "data/seeds/seeds_math.jsonl").open() as file:
         problems = [json.loads(line)["problem"] for line in file][::3]
@@ -40,9 +40,9 @@ def text_table(shared: Path) -> None:
         draw = random.Random(name)
         pairs = [(text, disguise(text, draw)) for text in long]
         pairs = [pair for pair in pairs if pair[0] != pair[1]]
-        shingles = Shingles()
-        shingles.add([text for pair in pairs for text in pair])
-        found = similar_pairs(*shingles.finished(), 0.7)
+        near_copies = NearCopies()
+        near_copies.add([text for pair in pairs for text in pair])
+        found = near_copies.pairs(0.7)
         linked = set(zip(found.earlier.tolist(), found.later.tolist(), strict=True))
         linked |= {(int(found.same[at]), at) for at in range(len(found.same))}
         shares = (
@@ -51,9 +51,9 @@ def text_table(shared: Path) -> None:
             np.mean([(2 * at, 2 * at + 1) in linked for at in range(len(pairs))]),
         )
         print(f"| {name} | {len(pairs):,} | " + " | ".join(f"{100 * share:.1f} %" for share in shares) + " |")
-    shingles = Shingles()
-    shingles.add(problems)
-    found = similar_pairs(*shingles.finished(), 0.7)
+    near_copies = NearCopies()
+    near_copies.add(problems)
+    found = near_copies.pairs(0.7)
     own = len(problems)
     groups = [own - len({key(text) for text in problems}) for key in (exact_key, masked_key)]
     print(f"| nothing (rows merged) | {own:,} | {groups[0]} | {groups[1]} | {len(found.earlier)} pairs |\n")
