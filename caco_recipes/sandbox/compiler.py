@@ -11,6 +11,7 @@ import struct
 import time
 
 FACTS_BYTES = 256 * 1024
+PAIR = struct.Struct("<IIB")  # as in harness.py
 
 
 class Compiler:
@@ -59,15 +60,16 @@ class Compiler:
             raise EOFError
         self.buffer += data
         finished = []
-        while len(self.buffer) >= 8 and self.jobs:
-            facts, code = struct.unpack_from("<II", self.buffer)
+        while len(self.buffer) >= PAIR.size and self.jobs:
+            facts, code, known = PAIR.unpack_from(self.buffer)
             if facts > FACTS_BYTES or code > 1 << 24:
                 raise EOFError
-            if len(self.buffer) < 8 + facts + code:
+            end = PAIR.size + facts + code
+            if len(self.buffer) < end:
                 break
-            body = bytes(self.buffer[8 : 8 + facts + code])
-            del self.buffer[: 8 + facts + code]
-            finished.append((self.jobs.popleft(), body[:facts], body[facts:]))
+            body = bytes(self.buffer[PAIR.size : end])
+            del self.buffer[:end]
+            finished.append((self.jobs.popleft(), body[:facts], body[facts:], known))
             self.count += 1
             self.since = time.monotonic()
             self.cpu_at_start_of_job = self.cpu

@@ -9,6 +9,7 @@ import dataclasses
 import heapq
 import itertools
 import json
+import math
 import os
 import selectors
 import socket
@@ -44,8 +45,7 @@ class Job:
     inputs: list | None = None  # variants: tagged texts
     done: list = dataclasses.field(default_factory=list)
     batch: list | None = None  # the programs of a shared process
-    sent: float = 0.0
-    deadline: float = 0.0
+    patience: float = 0.0  # seconds without a word from its server after which that is taken for stuck
 
 
 def usable_cores() -> int:
@@ -73,7 +73,8 @@ class Coordinator:
         self.held_back = 0
         self.batches = itertools.count(1 << 60)
         self.per_kind = -(-pool.workers // 4)
-        self.capacity = pool.workers + max(2, pool.workers // 2)
+        self.at_once = -(-(pool.workers + max(2, pool.workers // 2)) // self.per_kind)  # programs of one server
+        self.capacity = 4 * pool.workers  # with those that wait in a server, compiled: so that no core waits for us
 
     def wake(self) -> None:
         if not self.rung:
@@ -193,7 +194,14 @@ class Coordinator:
             try:
                 slots = min(self.pool.workers, 4) * 6 + 2
                 worker = start_worker(
-                    kind, self.pool.isolation, self.limits, slots, self.pool.seed, usable_cores(), self.pool._portable
+                    kind,
+                    self.pool.isolation,
+                    self.limits,
+                    slots,
+                    self.at_once,
+                    self.pool.seed,
+                    usable_cores(),
+                    self.pool._portable,
                 )
             except OSError as error:
                 self.failed(kind, str(error))
@@ -219,6 +227,8 @@ class Coordinator:
     def send(self, worker: Worker, job: Job) -> None:
         cpu = self.limits.slow_cpu_seconds if job.slow else job.cpu
         idle = self.limits.idle_of(cpu)
+        if not worker.jobs:
+            worker.heard = time.monotonic()
         worker.jobs[job.number] = job
         runs = 1
         if job.batch is not None:
@@ -230,8 +240,7 @@ class Coordinator:
             mode, sources, inputs = "variants", [job.source], rest
         else:
             mode, sources, inputs = "single", [job.source], []
-        job.sent = time.monotonic()
-        job.deadline = job.sent + runs * (cpu * 60 + idle) + 10
+        job.patience = runs * (cpu * 60 + idle) + 10
         worker.queue(job.number, mode, cpu, idle, self.pool.rules is not None, sources, inputs)
         self.flush_later(worker)
 
@@ -246,6 +255,7 @@ class Coordinator:
         if frames is None:
             self.lost(worker)
             return
+        worker.heard = time.monotonic()
         for frame in frames:
             if worker.ready is None:
                 self.greet(worker, frame)
@@ -274,9 +284,6 @@ class Coordinator:
     def look_whether_asleep(self, worker: Worker, job: Job, pid: int) -> None:
         """A program that waits for a CPU is not judged by the wall, however long others keep it waiting."""
         asleep = is_asleep(worker.process.pid, pid)
-        if not asleep:
-            job.deadline = time.monotonic() + (job.deadline - job.sent)
-            job.sent = time.monotonic()
         worker.answer(job.number, "asleep" if asleep else "awake")
         self.flush_later(worker)
 
@@ -425,8 +432,8 @@ class Coordinator:
     def check_deadlines(self, now: float) -> None:
         for group in self.workers.values():
             for worker in list(group):
-                late = any(job.deadline < now for job in worker.jobs.values())
-                if late or (worker.ready is None and now - worker.started > 120):
+                patience = max((job.patience for job in worker.jobs.values()), default=math.inf)
+                if now - worker.heard > patience or (worker.ready is None and now - worker.started > 120):
                     worker.process.kill()
                     self.lost(worker)
 

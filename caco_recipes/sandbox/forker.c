@@ -21,6 +21,9 @@
 
 struct order { unsigned int slot, length, cpu, way; }; /* way 0: compiled already, needs no pipe for facts */
 struct birth { int slot, pid; };
+struct tools;
+void caco_run(const struct tools *tools, unsigned int length); /* program.c */
+
 struct slot { int out, results, job, facts; }; /* descriptors, all above those that they become: 1, 3, 4, 5 */
 
 static void become_program(struct order order, const struct slot *slot, long server, const void *filter)
@@ -44,10 +47,11 @@ static void become_program(struct order order, const struct slot *slot, long ser
         _exit(70);
 }
 
-/* Returns in each new process, with its order in `chosen`; otherwise never: ends when the channel closes.
+/* Returns in each new process whose program the harness must run, with its order in `chosen`; otherwise never: ends when
+   the channel closes.
    `ranges` holds `count` pairs (start, length) of memory that is to be in huge pages; `filter` is a sock_fprog or null. */
 int caco_fork_loop(int channel, const unsigned long *ranges, long count, const struct slot *slots, long server,
-                   const void *filter, struct order *chosen)
+                   const void *filter, struct order *chosen, const struct tools *tools)
 {
     struct order orders[AT_ONCE];
     struct birth births[AT_ONCE];
@@ -67,6 +71,8 @@ int caco_fork_loop(int channel, const unsigned long *ranges, long count, const s
             if (pid == 0) {
                 become_program(orders[i], &slots[orders[i].slot], server, filter);
                 *chosen = orders[i];
+                if (orders[i].way == 0)
+                    caco_run(tools, orders[i].length);
                 return 0;
             }
             births[i].slot = orders[i].slot;

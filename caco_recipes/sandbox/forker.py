@@ -3,6 +3,7 @@
 Loaded by the stand-alone fork server. forker.c is the same loop for machines with a C compiler.
 """
 
+import builtins
 import contextlib
 import ctypes
 import os
@@ -12,6 +13,26 @@ import struct
 HIGHEST_FD = 256
 ORDER = struct.Struct("<IIII")  # slot, length of what lies in it, ceiling of CPU seconds, way to run
 BIRTH = struct.Struct("<ii")  # slot, process id (or a negative error number)
+
+
+class Tools(ctypes.Structure):
+    """program.c's `struct tools`: the objects that it needs, found before any program runs."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in "builtins builtins_name main_name output_name input_name".split()),
+        *((name, ctypes.c_void_p) for name in ("standard_output", "flush_name", "finish")),
+        *((name, ctypes.c_int) for name in "frames characters items depth".split()),
+    ]
+
+    @classmethod
+    def of(cls, zygote) -> "Tools":
+        harness = zygote.harness
+        objects = (builtins, "__builtins__", "__main__", "output", "input", harness.stdout, "flush", harness.finish)
+        bounds = zygote.bounds
+        tools = cls(*map(id, objects), 0, bounds.characters, bounds.items, bounds.depth)
+        tools.kept = objects
+        vars(builtins)[zygote.harness_module["CAPTURE"]] = harness.capture
+        return tools
 
 
 class Forker:
@@ -60,6 +81,7 @@ class Forker:
         ranges = [number for pair in zygote.heap for number in pair]
         slots = [descriptor for slot in zygote.all_slots for descriptor in slot.descriptors()]
         order = (ctypes.c_uint * 4)()
+        tools = Tools.of(zygote)
         arguments = (
             ctypes.c_int(channel),
             (ctypes.c_ulong * len(ranges))(*ranges),
@@ -68,8 +90,14 @@ class Forker:
             ctypes.c_long(zygote.pid),
             zygote.child_filter.pointer if zygote.child_filter is not None else None,
             order,
+            ctypes.byref(tools),
         )
-        return lambda: zygote.loop(*arguments), order
+
+        def call() -> None:
+            tools.frames = zygote.harness_module["frames"]()
+            zygote.loop(*arguments)
+
+        return call, order
 
     def order(self, slot: int, length: int, ceiling: int, way: int) -> None:
         self.channel.sendall(ORDER.pack(slot, length, ceiling, way))
@@ -106,14 +134,14 @@ def fork_loop(channel: int, confine: dict) -> tuple[int, int, int, int]:
         os.write(channel, births)
 
 
-def native_loop(config: dict):
-    """`caco_fork_loop` of forker.c, compiled by the coordinator; None when it is not to be had: then `fork_loop` serves."""
+def native_calls(config: dict):
+    """(`caco_fork_loop` of forker.c, `caco_gather` of gather.c), compiled by the coordinator; (None, None) without them."""
     if config["native"] < 0:
-        return None
+        return None, None
     try:
-        loop = ctypes.PyDLL(f"/proc/self/fd/{config['native']}").caco_fork_loop
+        library = ctypes.PyDLL(f"/proc/self/fd/{config['native']}")
+        return library.caco_fork_loop, library.caco_gather
     except (OSError, AttributeError):
-        return None
+        return None, None
     finally:
         os.close(config["native"])
-    return loop

@@ -21,11 +21,12 @@ FILE_NAME = "<program>"
 CAPTURE = "@capture"  # not an identifier: no program has this name by accident
 RECORD = struct.Struct("<6I")  # lengths of: status, detail, input, output, text, stdout so far
 FRAME = struct.Struct("<I?")  # to the compiler: length of the text, rules wanted
-PAIR = struct.Struct("<II")  # from it: lengths of facts and code
+PAIR = struct.Struct("<IIB")  # from it: lengths of facts and code, what is known of `input`
+UNKNOWN, LITERAL, CAUGHT = range(3)  # nothing; written down in the facts; caught when the program assigns it
 FACTS_BYTES = 256 * 1024  # what the pipe for the facts holds at least
 MAX_DIGITS = 1_000_000  # of an int made into text; the CPU limit comes first
 FRAMES = 1000  # the interpreter's own recursion limit
-EXEC_FRAMES = 1 if sys.version_info < (3, 12) else 0  # before 3.12 the call of exec() counts too
+EXEC_FRAMES = 1 if sys.version_info < (3, 12) else 0  # before 3.12 the call of exec(), or of a C function, counts too
 RAISE = opcode.opmap["RAISE_VARARGS"]
 MISSING = object()
 
@@ -33,14 +34,16 @@ MISSING = object()
 class Harness:
     """Runs programs in this process. One per fork server, made before the fork; all it needs is loaded by then."""
 
-    def __init__(self, encoder, too_large: type, facts_of, screen, stdout, text_limit: int):
+    def __init__(self, encoder, too_large: type, facts_of, screen, stdout, text_limit: int, results: int):
         self.encoder = encoder
         self.too_large = too_large
         self.facts_of = facts_of
         self.screen = screen
         self.stdout = stdout
         self.text_limit = text_limit
+        self.results, self.exit_now = results, os._exit
         self.captured = MISSING
+        self.known = UNKNOWN
 
     # ------------------------------------------------------------------------------------------ before the program
 
@@ -80,11 +83,14 @@ class Harness:
     def literal_input(self, tree: ast.Module) -> str:
         """The tagged text of `input` when the module assigns it once, as a literal; otherwise has it caught at run time."""
         found = list(input_assignments(tree))
+        self.known = CAUGHT if found else UNKNOWN
         if not found:
             return ""
         if len(found) == 1 and found[0].value is not None:
             try:
-                return self.encoder.encode(ast.literal_eval(found[0].value))
+                text = self.encoder.encode(ast.literal_eval(found[0].value))
+                self.known = LITERAL
+                return text
             except (ValueError, TypeError, RecursionError, MemoryError, SyntaxError, self.too_large):
                 pass
         for node in found:
@@ -103,7 +109,7 @@ class Harness:
 
     # ------------------------------------------------------------------------------------------ the program
 
-    def run(self, code, variant=MISSING) -> tuple[str, str, str, str, str]:
+    def run(self, code, variant=MISSING, known: int = UNKNOWN) -> tuple[str, str, str, str, str]:
         """Runs compiled code as `__main__`; (status, detail, input, output, output text), texts empty when absent."""
         self.captured = MISSING
         module = types.ModuleType("__main__")
@@ -112,29 +118,36 @@ class Harness:
         sys.modules["__main__"] = module
         if variant is not MISSING:
             builtins.__dict__[CAPTURE] = lambda _: variant
+            known = LITERAL
         else:
             builtins.__dict__[CAPTURE] = self.capture
-        status, detail = "ok", ""
-        # as many frames as in an interpreter of its own, however deep this one stands
-        sys.setrecursionlimit(FRAMES + depth() + EXEC_FRAMES)
+        sys.setrecursionlimit(frames())
+        error = None
         try:
             exec(code, names)
-        except SystemExit as stop:
-            if stop.code not in (None, 0) or "output" not in names:
-                status, detail = "error", self.describe(stop)
-        except BaseException as error:
+        except BaseException as caught:
+            error = caught
+        return self.outcome(names, error, known == LITERAL)
+
+    def outcome(self, names: dict, error: BaseException | None, input_known: bool) -> tuple[str, str, str, str, str]:
+        """What `run` returns, from what the program has left behind."""
+        status, detail = "ok", ""
+        if isinstance(error, SystemExit):
+            if error.code not in (None, 0) or "output" not in names:
+                status, detail = "error", self.describe(error)
+        elif error is not None:
             status, detail = self.classify(error), self.describe(error)
         try:
             self.stdout.flush()
-        except BaseException as error:
+        except BaseException as caught:
             if status == "ok":
-                status, detail = self.classify(error), self.describe(error)
+                status, detail = self.classify(caught), self.describe(caught)
         self.restore()
         captured = "" if self.captured is MISSING else self.captured or ""
         if status != "ok":
             return status, detail, captured, "", ""
         output = names.get("output", MISSING)
-        if self.captured is MISSING and variant is MISSING and "input" in names:
+        if self.captured is MISSING and not input_known and "input" in names:
             try:
                 captured = self.encoder.encode(names["input"])
             except BaseException:
@@ -201,9 +214,14 @@ class Harness:
 
     # ------------------------------------------------------------------------------------------ the process's main
 
-    def main_compiled(self, code: bytes, nonce: bytes, results: int) -> None:
+    def main_compiled(self, code: bytes, known: int, nonce: bytes, results: int) -> None:
         """One program in this process, compiled by the server's compiler process."""
-        os.write(results, nonce + record(*self.run(marshal.loads(code))))
+        os.write(results, nonce + record(*self.run(marshal.loads(code), known=known)))
+
+    def finish(self, names: dict, error: BaseException | None, nonce: bytes, input_known: bool) -> None:
+        """The end of a program that program.c has run: called by it for all but the plainest. Never returns."""
+        os.write(self.results, nonce + record(*self.outcome(names, error, input_known)))
+        self.exit_now(0)
 
     def main_single(self, source: str, want_rules: bool, facts_to: int, nonce: bytes, results: int) -> None:
         """One program in this process, from its text: when the compiler process could not do it."""
@@ -223,7 +241,7 @@ class Harness:
             code, facts = self.prepare(source, want_rules)
             compiled = b"" if code is None else marshal.dumps(code)
             facts = facts.encode("ascii")
-            channel.sendall(PAIR.pack(len(facts), len(compiled)) + facts + compiled)
+            channel.sendall(PAIR.pack(len(facts), len(compiled), self.known) + facts + compiled)
 
     def main_variants(
         self, source: str, variants: list, want_rules: bool, facts_to: int, nonce: bytes, results: int
@@ -288,9 +306,9 @@ def input_assignments(tree: ast.Module):
 _BLOCKS = frozenset((ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler))
 
 
-def depth() -> int:
-    """How many Python frames stand above the program's first."""
-    frame, count = sys._getframe(1), 0
+def frames() -> int:
+    """The recursion limit that gives a program run by the caller as many frames as an interpreter of its own does."""
+    frame, count = sys._getframe(1), FRAMES + EXEC_FRAMES
     while frame is not None:
         frame, count = frame.f_back, count + 1
     return count

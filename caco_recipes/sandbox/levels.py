@@ -44,7 +44,9 @@ def why_not(level: str) -> str:
 
 def _try(level: str) -> str:
     try:
-        worker = start_worker("plain", level, Limits(), 1, 0, 1, level == "unsafe" and not hasattr(os, "memfd_create"))
+        worker = start_worker(
+            "plain", level, Limits(), 1, 1, 0, 1, level == "unsafe" and not hasattr(os, "memfd_create")
+        )
     except OSError as error:
         return f"?the fork server does not start: {error}"
     try:

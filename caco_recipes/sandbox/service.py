@@ -20,7 +20,7 @@ REPLY = struct.Struct("<cQiBddQQIII")
 # where a program's process finds things; 0 and 2 are /dev/null
 STDOUT_FD, RESULT_FD, JOB_FD, FACTS_FD = 1, 3, 4, 5
 HIGHEST_FD = 256
-JOB = struct.Struct("<16s?")  # in the slot: nonce, rules wanted; then the program
+JOB = struct.Struct("<16s?B")  # in the slot: nonce, rules wanted, what is known of `input`; then the program
 COMPILED, SINGLE, VARIANTS, SHARED, SELF_TEST = range(5)  # ways to run
 WAYS = {"single": SINGLE, "variants": VARIANTS, "shared": SHARED}
 KILLED_IDLE, ASK = 2, 3  # as in children.py
@@ -51,8 +51,14 @@ class Service:
                 elif descriptor in self.running:
                     self.reap(self.running[descriptor])
             self.watch()
-            while self.queue and len(self.slots) > self.compiling():
+            while self.queue and len(self.slots) > self.compiling() + len(self.ready):
                 self.start_job(self.queue.pop(0))
+            while self.ready and self.living() < self.config["at_once"]:
+                self.launch(*self.ready.popleft())
+
+    def living(self) -> int:
+        """How many programs run now; those that sleep don't count: they leave the cores to others."""
+        return len(self.unborn) + sum(not child.parked for child in self.running.values())
 
     def compiling(self) -> int:
         return len(self.compiler.jobs) if self.compiler is not None else 0
@@ -88,14 +94,14 @@ class Service:
     def start_job(self, job: tuple) -> None:
         """A single program goes to the compiler process first; the others compile in their own."""
         if job[1] != "single":
-            self.launch(job)
+            self.ready.append((job,))
             return
         if self.compiler is None:
             try:
                 self.compiler = self.new_compiler(self)
                 self.poll.register(self.compiler.descriptor, select.POLLIN)
             except OSError:  # no process or descriptor to be had now
-                self.launch(job)
+                self.ready.append((job,))
                 return
         try:
             self.compiler.give(job)
@@ -109,9 +115,9 @@ class Service:
         except (OSError, EOFError):
             self.drop_compiler()
             return
-        for job, facts, code in finished:
+        for job, facts, code, known in finished:
             if code:
-                self.launch(job, facts, code)
+                self.ready.append((job, facts, code, known))
             else:  # a syntax error: nothing to run
                 header = REPLY.pack(b"R", job[0], 0, 0, 0, 0, 0, 0, len(facts), 0, 0)
                 self.send(header, facts)
@@ -124,10 +130,10 @@ class Service:
         compiler.end()
         jobs = list(compiler.jobs)
         if jobs:
-            self.launch(jobs[0])
+            self.ready.append((jobs[0],))
         self.queue[:0] = jobs[1:]
 
-    def launch(self, job: tuple, facts: bytes = b"", code: bytes = b"") -> None:
+    def launch(self, job: tuple, facts: bytes = b"", code: bytes = b"", known: int = 0) -> None:
         """Lays a program into a slot and has a process made for it."""
         number, kind, cpu, idle, want_rules, sources, inputs = job
         slot = self.slots.pop()
@@ -137,7 +143,7 @@ class Service:
         ceiling = int(cpu * runs) + 2
         try:
             slot.clear()
-            length = slot.fill(JOB.pack(child.nonce, want_rules) + (code or marshal.dumps((sources, inputs))))
+            length = slot.fill(JOB.pack(child.nonce, want_rules, known) + (code or marshal.dumps((sources, inputs))))
             child.start()
             self.unborn[slot.number] = child
             if self.forker is not None:
@@ -205,10 +211,10 @@ class Service:
                 self.exit_now(0)
             job = os.pread(JOB_FD, length, 0)
             os.close(JOB_FD)
-            nonce, want_rules = JOB.unpack_from(job)
+            nonce, want_rules, known = JOB.unpack_from(job)
             gc.enable()
             if way == COMPILED:
-                harness.main_compiled(job[JOB.size :], nonce, RESULT_FD)
+                harness.main_compiled(job[JOB.size :], known, nonce, RESULT_FD)
                 self.exit_now(0)
             sources, inputs = marshal.loads(job[JOB.size :])
             if way == SINGLE:

@@ -46,6 +46,7 @@ class Worker:
     process: subprocess.Popen
     control: socket.socket
     started: float
+    heard: float = 0.0  # when it last said something, or was given work after none
     ready: dict | None = None
     jobs: dict = field(default_factory=dict)
     parked: set = field(default_factory=set)
@@ -120,7 +121,7 @@ def split_reply(frame: bytes) -> Reply:
 
 
 def start_worker(
-    kind: str, isolation: str, limits: Limits, slots: int, seed: int, cores: int, portable: bool
+    kind: str, isolation: str, limits: Limits, slots: int, at_once: int, seed: int, cores: int, portable: bool
 ) -> Worker:
     """Executes a fork server for programs of `kind`; it reports over the socket when it is ready. Raises `OSError`."""
     ours, theirs = socket.socketpair()
@@ -145,6 +146,7 @@ def start_worker(
     config = asdict(limits) | {
         "isolation": isolation,
         "slots": slots,
+        "at_once": at_once,
         "seed": seed,
         "portable": portable,
         "modules": WARM_MODULES[kind],

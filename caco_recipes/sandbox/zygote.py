@@ -9,6 +9,7 @@ nor parses one. When the socket closes it ends, and everything that it forked en
 """
 
 import builtins
+import collections
 import contextlib
 import fcntl
 import gc
@@ -61,6 +62,7 @@ class Zygote(service["Service"]):
         self.running: dict = {}
         self.unborn: dict = {}
         self.queue: list[tuple] = []
+        self.ready: collections.deque[tuple] = collections.deque()  # compiled, or not to be: arguments of `launch`
         self.buffer = bytearray()
         self.pidfds = hasattr(os, "pidfd_open") and not config["portable"]
         self.poll = select.poll()
@@ -77,11 +79,12 @@ class Zygote(service["Service"]):
         self.slots = [children["Slot"](number, config["portable"]) for number in range(config["slots"])]
         self.all_slots = tuple(self.slots)
         self.compiler = self.forker = None
-        self.loop = forker["native_loop"](config)
+        self.loop, gather = forker["native_calls"](config)
         if restore_arenas is not None:
             restore_arenas()
         self.harness_module["quiet_collector"]()
-        memory["keep_text_mapped"](confine)
+        if not (config["huge_pages"] and memory["gather_mappings"](confine, gather)):
+            memory["keep_text_mapped"](confine)
         self.heap = memory["collapse_heap"](confine) if config["huge_pages"] else []
         self.base_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         size = memory["address_space"]()
@@ -116,6 +119,7 @@ class Zygote(service["Service"]):
             # without the interpreter's own hooks around fork, which cost more than the fork
             libc = confine["libc"]()
             self.fork, self.exit_now, self.libc_prctl = libc.fork, libc._exit, libc.prctl
+            self.harness.exit_now = self.exit_now
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         self.harness_module["quiet_collector"]()
         self.pid = os.getpid()
@@ -165,7 +169,13 @@ class Zygote(service["Service"]):
         self.bounds = bounds
         encoder = codec["Encoder"](bounds)
         return self.harness_module["Harness"](
-            encoder, codec["TooLarge"], rules["facts_text"], screen["refusal"], stdout, bounds.characters
+            encoder,
+            codec["TooLarge"],
+            rules["facts_text"],
+            screen["refusal"],
+            stdout,
+            bounds.characters,
+            service["RESULT_FD"],
         )
 
     def warm_up(self) -> None:
