@@ -89,11 +89,11 @@ def build_trainer(
 ) -> Any:
     from datasets import Dataset
     from transformers import PrinterCallback, ProgressCallback
-    from trl import ModelConfig, get_peft_config
+    from trl import ModelConfig
 
     from caco_recipes import rewards
     from caco_recipes.training import card, data, same_run, summary
-    from caco_recipes.training.arguments import build_grpo_arguments
+    from caco_recipes.training.arguments import build_adapter, build_grpo_arguments
     from caco_recipes.training.grpo_trainer import CacoGRPOTrainer
     from caco_recipes.training.progress import Bar
     from caco_recipes.training.reward_progress import ShowReward
@@ -105,7 +105,7 @@ def build_trainer(
         reward_funcs=[rewards.answer_reward if recipe.data.reward == "answer" else rewards.program_reward],
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=get_peft_config(ModelConfig(**recipe.model)),
+        peft_config=build_adapter(ModelConfig(**recipe.model)),
         callbacks=[ShowReward()],
         card_text=lambda state: card.render(recipe, counts, summary.of(dataclasses.asdict(state), counts), identity),
     )

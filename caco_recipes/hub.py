@@ -8,6 +8,7 @@ ours that is printed or written. Faults are `HubError`s that say what to do.
 """
 
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from caco_recipes.publish_card import metadata_of
 
-# What lies in output folders and is no part of a dataset or model: states of training, caches, half-written files.
+# What lies in output folders and is no part of a dataset: states of training, caches, half-written files. For models
+# training/model_files.py chooses first.
 LEFT_OUT = [
     ".*",
     "**/.*",
@@ -90,6 +92,18 @@ def push(
     """
     folder = _folder_of(Path(path), repo_id)
     kind = kind_of(folder)
+    if kind == DATASET:
+        return _send(
+            folder, kind, repo_id, private, revision, message or f"Upload {kind} {folder.resolve().parent.name}"
+        )
+    from caco_recipes.training import model_files
+
+    with tempfile.TemporaryDirectory(prefix="caco-push-") as place:
+        staged = model_files.stage(folder, Path(place) / "model")
+        return _send(staged, kind, repo_id, private, revision, message or f"Upload {kind} {folder.name}")
+
+
+def _send(folder: Path, kind: str, repo_id: str, private: bool, revision: str | None, message: str) -> Pushed:
     files = files_of(folder)
     _refuse_tokens(folder, files)
     from huggingface_hub import HfApi
@@ -108,8 +122,7 @@ def push(
             repo_type=kind,
             folder_path=folder,
             revision=revision,
-            commit_message=message
-            or f"Upload {kind} {folder.resolve().parent.name if kind == DATASET else folder.name}",
+            commit_message=message,
             ignore_patterns=LEFT_OUT,
             delete_patterns=REPLACED,
         )

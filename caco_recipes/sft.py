@@ -77,10 +77,10 @@ def run(path: str, overrides: list[str], dry_run: bool) -> int:
 
 def build_trainer(recipe: "SFTRecipe", prepared: "Tokens", tokenizer: Any) -> Any:
     from transformers import PrinterCallback, ProgressCallback
-    from trl import ModelConfig, get_peft_config, get_quantization_config
+    from trl import ModelConfig, get_quantization_config
 
     from caco_recipes.training import card, data, same_run, summary, text_format
-    from caco_recipes.training.arguments import build_arguments
+    from caco_recipes.training.arguments import build_adapter, build_arguments
     from caco_recipes.training.progress import Bar, ShowProgress
     from caco_recipes.training.trainer import CacoSFTTrainer
 
@@ -96,7 +96,7 @@ def build_trainer(recipe: "SFTRecipe", prepared: "Tokens", tokenizer: Any) -> An
         train_dataset=prepared.train,
         eval_dataset=prepared.evaluation,
         processing_class=tokenizer,
-        peft_config=get_peft_config(model),
+        peft_config=build_adapter(model),
         quantization_config=get_quantization_config(model),
         callbacks=[ShowProgress()],
         card_text=lambda state: card.render(

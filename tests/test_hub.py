@@ -234,6 +234,22 @@ def test_a_model_goes_with_its_card_and_without_its_training_state(loopback, mod
     assert files == {".gitattributes", "README.md", "config.json", "model.safetensors"}
 
 
+def test_a_model_goes_without_pickles_and_folders_of_this_machine(loopback, model):
+    base = str(loopback.folder / "bases" / "small")
+    (model / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base, "r": 4}))
+    (model / "training_args.bin").write_bytes(base.encode())
+    (model / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": base}))
+    (model / "superseded-checkpoint-10-1").mkdir()
+    (model / "superseded-checkpoint-10-1" / "optimizer.pt").write_bytes(b"state")
+    loopback.pushed(model, "tester/model")
+    repo = loopback.hub.repos["models/tester/model"]
+    files = repo["commits"][repo["refs"]["main"]]["files"]
+    assert set(files) == {".gitattributes", "README.md", "adapter_config.json", "config.json", "model.safetensors"}
+    sent = loopback.hub.blob(files["adapter_config.json"]["key"]).read_text()
+    assert json.loads(sent) == {"base_model_name_or_path": "small", "r": 4}
+    assert json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"] == base
+
+
 def test_a_branch(loopback, model):
     loopback.pushed(model, "tester/model", revision="try-1")
     repo = loopback.hub.repos["models/tester/model"]

@@ -81,6 +81,76 @@ def test_the_head_gives_trls_loss_gradients_and_metrics(folder, monkeypatch):
         torch.testing.assert_close(our_gradients[name], gradient, atol=1e-5, rtol=1e-4)
 
 
+def trained(model, rows, folder, ours: bool, steps: int, batch: int):
+    """(losses, weights after training by name, weights before) of a seeded run with our head or with TRL's."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    from caco_recipes.training.trainer import CacoSFTTrainer
+
+    arguments = SFTConfig(
+        output_dir=str(folder), per_device_train_batch_size=batch, max_steps=steps, learning_rate=6e-4, seed=42,
+        use_cpu=True, bf16=False, logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
+        gradient_checkpointing=False, max_length=None, padding_free=True, dataset_kwargs={"skip_prepare_dataset": True},
+        model_init_kwargs={"dtype": "float32", "attn_implementation": "packed_sdpa"},
+    )  # fmt: skip
+    packed_attention.register()
+    common = {"args": arguments, "train_dataset": Dataset.from_list(rows)}
+    common |= {"processing_class": AutoTokenizer.from_pretrained(model)}
+    if ours:
+        trainer = CacoSFTTrainer(model=str(model), card_text=lambda state: "", **common)
+    else:
+        trainer = SFTTrainer(model=str(model), **common)
+    before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return losses, dict(trainer.model.named_parameters()), before
+
+
+def assert_the_head_changes_nothing(model, rows, folder, steps: int, batch: int) -> None:
+    """The losses agree to 1e-4, and the weights to a hundredth of what training changed."""
+    theirs, their_weights, before = trained(model, rows, folder, False, steps, batch)
+    ours, our_weights, _ = trained(model, rows, folder, True, steps, batch)
+    assert len(theirs) == steps and theirs[-1] < theirs[0] - 0.1, theirs
+    assert ours == pytest.approx(theirs, abs=1e-4)
+    apart, changed = (
+        sum((other[name] - value).double().square().sum().item() for name, value in their_weights.items()) ** 0.5
+        for other in (our_weights, before)
+    )
+    print(f"losses {theirs} and {ours}; weights {apart:.2e} apart, training changed them by {changed:.2e}")
+    assert apart < 0.01 * changed
+
+
+def test_a_whole_run_with_our_head_gives_the_weights_of_one_with_trls(folder, tmp_path):
+    generator = torch.Generator().manual_seed(1)
+    rows = []
+    for length in torch.randint(5, 60, (40,), generator=generator).tolist():
+        ids = torch.randint(0, 300, (length,), generator=generator).tolist()
+        rows.append({"input_ids": ids, "labels": [-100] * (length // 3) + ids[length // 3 :]})
+    assert_the_head_changes_nothing(folder, rows, tmp_path, steps=20, batch=4)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_so_does_a_run_of_the_real_small_model(root, tmp_path):
+    from transformers import AutoTokenizer
+
+    from caco_recipes.training import text_format
+
+    model = root / "models" / "SmolLM2-135M-Instruct"
+    if not model.is_dir():
+        pytest.skip("the small model isn't built: python -m caco_recipes.small_model models/SmolLM2-135M-Instruct")
+    programs = [
+        f'input = {{"a": {n}}}\ndef f(a):\n    return a * {n} + 1\noutput = f(**input)\nprint(output)'
+        for n in range(24)
+    ]
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    encoded = text_format.encode(text_format.CODEGEN, {"code": programs}, tokenizer, 512)
+    rows = [{"input_ids": ids, "labels": labels} for ids, labels in zip(encoded["input_ids"], encoded["labels"])]
+    assert_the_head_changes_nothing(model, rows, tmp_path, steps=6, batch=4)
+
+
 def test_the_head_takes_a_batch_without_labels_and_generation_as_it_was(folder):
     model = load(folder)
     cpu_head.use(model)

@@ -1,5 +1,6 @@
 """The recipe's keys as TRL's `SFTConfig` or `GRPOConfig`, with what is decided here and not by a recipe."""
 
+from pathlib import Path
 from typing import Any
 
 from caco_recipes.recipe import RecipeError
@@ -27,6 +28,22 @@ def build_grpo_arguments(recipe: GRPORecipe, on_any_machine: bool = False) -> An
     if recipe.data.curriculum:
         keys["shuffle_dataset"] = False  # the order is the curriculum
     return _made(GRPOConfig, keys, recipe)
+
+
+def build_adapter(model: Any) -> Any:
+    """The LoRA configuration of a `ModelConfig`, or None. It names the base model's revision, as its folder can't."""
+    from trl import get_peft_config
+
+    adapter = get_peft_config(model)
+    if adapter is None:
+        return None
+    if not Path(model.model_name_or_path).exists():
+        adapter.revision = model.model_revision
+    if isinstance(adapter.target_modules, str) and adapter.target_modules.isidentifier():
+        adapter.target_modules = {
+            adapter.target_modules
+        }  # TRL makes a list of one a text, which PEFT takes for a pattern
+    return adapter
 
 
 def _common(recipe: TrainingRecipe, on_any_machine: bool) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def last_good(output_dir: str | Path) -> tuple[Path | None, list[str]]:
     return None, skipped
 
 
-# What a checkpoint holds for resuming, beside the model that it also is.
+# What a checkpoint holds for resuming, beside the model that it also is: beginnings of file names.
 RESUME_ONLY = (
     "optimizer",
     "scheduler",

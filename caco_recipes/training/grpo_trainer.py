@@ -1,9 +1,9 @@
-"""TRL's `GRPOTrainer` with one change: the model card in the output folder is ours."""
+"""TRL's `GRPOTrainer` with two changes: our model card, our choice of what is pushed."""
 
 from trl import GRPOTrainer
 
-from caco_recipes.training import card
+from caco_recipes.training import card, pushes
 
 
-class CacoGRPOTrainer(card.WritesCard, GRPOTrainer):
-    """`GRPOTrainer` whose every save, checkpoint and push writes our card."""
+class CacoGRPOTrainer(card.WritesCard, pushes.PushesModelFiles, GRPOTrainer):
+    """`GRPOTrainer` whose every save, checkpoint and push writes our card; pushes are ours (pushes.py)."""
