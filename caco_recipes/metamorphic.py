@@ -7,6 +7,7 @@ do with their values), `neighbours` (how many inputs in the domain were tried) a
 program failed on). `family_id` stays, or is the row's id.
 
 1. Determinism: `reruns` fresh processes, each with another hash seed, RNG seed and clock, must give the same output.
+   The neighbours run in one of these processes, behind the original input.
 2. Neighbours: `variants` inputs in the inferred domain (`families/domains.py`), one key at a time as far as they go.
 3. Sensitivity: an input that no neighbour has shown to matter is moved far, many times, before it counts as ignored.
 
@@ -33,12 +34,21 @@ from caco_recipes.families import determinism
 from caco_recipes.families.domains import Domain, infer
 from caco_recipes.families.faithfulness import mentions
 from caco_recipes.families.kinds import alike
-from caco_recipes.families.mutation import near, near_inputs, wide
 from caco_recipes.families.source_facts import SourceFacts, source_facts
+from caco_recipes.families.trials import (
+    Evidence,
+    Faulty,
+    Program,
+    gentle_crash_share,
+    look_longer,
+    move_far,
+    neighbours,
+    what_failed,
+)
 from caco_recipes.families.values import dump, tag_of
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED
 
-VERSION = 1
+VERSION = 2
 FEATURES = {
     "determinism": "string",
     "variants": "string",
@@ -48,10 +58,8 @@ FEATURES = {
     "neighbours": "int64",
     "crash_share": "float64",
 }
-WIDE_ROUNDS = (6, 40)  # how many far moves are tried at once before a key counts as ignored
-ENOUGH = 3  # executions with the old answer that make an input ignored although others failed
 LONELY = 8  # failures without any success that make a program one for a single input
-GENTLE = 24  # smallest steps tried before a program counts as fragile
+SLOWER = 4  # times slower than the original before the short limit ends a variant
 IN_FLIGHT = 8  # programs per sandbox worker that wait for an answer at a time
 
 
@@ -67,19 +75,22 @@ class Config(StageConfig):
     )
     max_crash_share: float = option("Reject programs that fail on a larger share of their neighbours; 1 is off.", 0.5)
     cpu_seconds: float = option("CPU seconds of one execution.", 2.0)
+    variant_cpu_seconds: float = option("CPU seconds of one variant, unless a rejection hangs on it.", 0.5)
     memory_mb: int = option("Memory of one program, in MB.", 512)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.reruns < 0 or self.variants < 1:
             raise ValueError("reruns can't be negative and variants is at least 1")
+        if self.variant_cpu_seconds <= 0:
+            raise ValueError("variant_cpu_seconds must be above 0")
         if not 0 <= self.max_crash_share <= 1:
             raise ValueError("max_crash_share is a share between 0 and 1")
 
 
 @dataclass
 class Resources:
-    """The sandboxes: one for variants, one per repeated run; and the run's seed."""
+    """The sandboxes: one with the first execution's seed, one per repeated run; and the run's seed."""
 
     pool: Any
     others: list[Any]
@@ -112,15 +123,23 @@ def run(batch: dict[str, list], config: Config, resources: Resources) -> dict[st
     """Checks the batch's programs; see the module's docstring for the columns."""
     rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
     codes, outputs = batch["code"], batch["output"]
-    same = determinism.verdicts(resources.others, codes, outputs)
     keys = [list(_decoded(row)) for row in rows]
     known = source_facts(resources.pool, list(zip(codes, keys, strict=True)))
+    joined = [
+        bool(resources.others and names) and determinism.can_be_joined(code, facts)
+        for code, names, facts in zip(codes, keys, known, strict=True)
+    ]
+    repeated = determinism.repeats(resources.others, codes, outputs, joined)
 
     def checked(place: int) -> Family:
-        verdict, reason = same[place]
-        if verdict != ACCEPTED:
-            return Family(verdict=verdict, reason=reason)
-        return check(rows[place], known[place], config, resources.pool, resources.seed)
+        if repeated[place].verdict != ACCEPTED:
+            return Family(verdict=repeated[place].verdict, reason=repeated[place].reason)
+        pool = resources.others[0] if joined[place] else resources.pool
+        short = min(config.variant_cpu_seconds, config.cpu_seconds)
+        if (repeated[place].cpu_seconds or 0) > short / SLOWER:
+            short = config.cpu_seconds
+        program = Program(codes[place], outputs[place], pool, short, config.cpu_seconds)
+        return check(rows[place], known[place], program, config, resources.seed, joined[place])
 
     with ThreadPoolExecutor(IN_FLIGHT * resources.pool.workers) as threads:
         families = list(threads.map(checked, range(len(rows))))
@@ -176,172 +195,80 @@ class Family:
     crash_share: float = 0.0
 
 
-class Faulty(Exception):
-    """The sandbox failed; the text says how."""
-
-
 def _decoded(row: dict[str, Any]) -> dict[str, Any]:
     value = json.loads(row["input"]) if row.get("input") else {}
     return value if isinstance(value, dict) and not tag_of(value) else {}
 
 
-def check(row: dict[str, Any], known: SourceFacts, config: Config, pool: Any, seed: int) -> Family:
-    """Neighbours and sensitivity of one program whose output is the same every time."""
+def check(
+    row: dict[str, Any], known: SourceFacts, program: Program, config: Config, seed: int, joined: bool
+) -> Family:
+    """Neighbours and sensitivity of one program; with `joined`, its last repeated run too."""
     original = _decoded(row)
     if not original:
         return Family()  # a Code CoT without inputs is legal (paper's own examples)
+    if known.fault:
+        return Family(verdict=UNDECIDED, reason=known.fault)
     domain = infer(original, known)
     rng = random.Random(f"{seed}\0{row['code']}\0{row['input']}")
     try:
-        return _checked(row, domain, config, pool, rng)
+        return _checked(row, domain, program, config, rng, joined)
     except Faulty as fault:
         return Family(verdict=UNDECIDED, reason=str(fault))
 
 
-def _checked(row: dict[str, Any], domain: Domain, config: Config, pool: Any, rng: random.Random) -> Family:
+def _checked(
+    row: dict[str, Any], domain: Domain, program: Program, config: Config, rng: random.Random, joined: bool
+) -> Family:
     keys, family = list(domain.original), Family()
-    inputs = _neighbours(domain, config.variants, rng)
-    control, *results = _run(pool, row["code"], [domain.original, *inputs])
-    if not control.ok or control.output != row["output"]:
+    inputs = neighbours(domain, config.variants, rng)
+    results = program.run_with_control(domain, inputs)
+    if results is None:
         # The input can't be handed in as it is (a symbolic object, one shared value in two places): nothing is tested.
         family.untested = keys
+        if joined:
+            (again,) = determinism.repeats([program.pool], [program.code], [program.output])
+            family.verdict, family.reason = again.verdict, again.reason
         return family
     crashes: Counter[str] = Counter()
     evidence = {key: Evidence() for key in keys}
     for value, result in zip(inputs, results, strict=True):
         moved = [key for key in keys if dump(value[key]) != dump(domain.original[key])]
         if len(moved) == 1:
-            evidence[moved[0]].add(result, row["output"])
+            evidence[moved[0]].add(value, result, program.output)
         if result.ok and result.output is not None:
             text = {"output": result.output, "output_text": result.output_text.strip()}
-            fits = alike(row["output"], result.output)
+            fits = alike(program.output, result.output)
             family.variants.append({"input": dump(value)} | text | {"fits": fits})
         elif not result.ok:
-            crashes[_what(result)] += 1
+            crashes[what_failed(result)] += 1
     family.neighbours = len(inputs)
     family.crash_share = round(sum(crashes.values()) / len(inputs), 4) if inputs else 0.0
     if config.sensitivity:
-        _move_far(row, domain, pool, rng, evidence)
-        family.sensitive = [key for key in keys if evidence[key].state == "sensitive"]
-        family.insensitive = [key for key in keys if evidence[key].state == "insensitive"]
-        family.untested = [key for key in keys if evidence[key].state == "untested"]
-    if ignored := _ignored(row, domain.original, family, evidence, config):
+        move_far(program, domain, rng, evidence)
+    ignored = _ignored(row, domain.original, family, evidence, config)
+    if ignored and look_longer(program, list(evidence.values())):
+        ignored = _ignored(row, domain.original, family, evidence, config)
+    if ignored:
         family.verdict, family.reason = REJECTED, f"insensitive:{ignored[0]}"
-    elif what := _fragile(row, domain, family, evidence, crashes, config, pool, rng):
+    elif what := _fragile(program, domain, family, evidence, crashes, config, rng):
         family.verdict, family.reason = REJECTED, f"fragile:{what}"
     return family
-
-
-@dataclass
-class Evidence:
-    """What moving one key alone has shown so far: how often nothing changed, how often the program failed."""
-
-    same: int = 0
-    failed: int = 0
-    slow: int = 0
-    differs: bool = False
-    last: str = ""
-
-    def add(self, result: Any, output: str) -> None:
-        """Counts one execution."""
-        if not result.ok:
-            self.failed += 1
-            self.slow += result.status == "timeout"
-            self.last = _what(result)
-        elif result.output == output:
-            self.same += 1
-        else:
-            self.differs = True
-
-    @property
-    def state(self) -> str:
-        """`sensitive`, `insensitive` or `untested`.
-
-        A failure shows that the value is looked at, not that the answer depends on it: a few executions that end with
-        the old answer outweigh any number of failures.
-        """
-        if self.differs:
-            return "sensitive"
-        if self.same >= ENOUGH or (self.same and not self.failed):
-            return "insensitive"
-        return "sensitive" if self.failed else "untested"
-
-
-def _what(result: Any) -> str:
-    return result.reason.partition(":")[2] or result.reason
 
 
 def _ignored(
     row: dict[str, Any], original: dict[str, Any], family: Family, evidence: dict[str, Evidence], config: Config
 ) -> list[str]:
-    """The inputs whose having no effect speaks against the program."""
+    """The inputs whose having no effect speaks against the program; sorts all of them by what moving them showed."""
+    if not config.sensitivity:
+        return []
+    family.sensitive, family.insensitive, family.untested = (
+        [key for key, one in evidence.items() if one.state == state]
+        for state in ("sensitive", "insensitive", "untested")
+    )
     if not any(one.differs for one in evidence.values()):
         return family.insensitive  # no input at all changes the answer: it is a constant, whatever the problem states
     return _stated(row, original, family) if config.ignored == "any" else []
-
-
-def _fragile(
-    row: dict[str, Any],
-    domain: Domain,
-    family: Family,
-    evidence: dict[str, Evidence],
-    crashes: Counter[str],
-    config: Config,
-    pool: Any,
-    rng: random.Random,
-) -> str:
-    """What the program fails with on most neighbours, the gentlest moves included; empty when it does not."""
-    if config.max_crash_share >= 1:
-        return ""
-    if family.crash_share > config.max_crash_share:
-        gentle = _gentle_crash_share(row, domain, pool, rng)
-        return crashes.most_common(1)[0][0] if gentle > config.max_crash_share else ""
-    # Nothing but failures, however an input is moved: a program for this one input.
-    failed = sum(one.failed for one in evidence.values())
-    alone = not family.variants and failed >= LONELY and not any(one.same or one.differs for one in evidence.values())
-    return next(one.last for one in evidence.values() if one.failed) if alone else ""
-
-
-def _run(pool: Any, code: str, inputs: list[dict[str, Any]]) -> list[Any]:
-    results = pool.run_variants(code, [dump(value) for value in inputs])
-    for result in results:
-        if result.status == "infrastructure":
-            raise Faulty(result.reason)
-    return results
-
-
-def _neighbours(domain: Domain, count: int, rng: random.Random) -> list[dict[str, Any]]:
-    """`count` inputs in the domain: one per key that moves alone, then with all keys moved."""
-    keys, found = list(domain.original), {}
-    for key in keys[:count] if len(keys) > 1 else []:
-        value = near(domain, rng, [key])
-        if value is not None:
-            found.setdefault(dump(value), value)
-    # At least one input with everything moved, whatever the number of keys.
-    together = near_inputs(domain, max(count - len(found), 1), rng)
-    found |= {dump(value): value for value in together}
-    return list(found.values())[-count:] if len(found) > count else list(found.values())
-
-
-def _move_far(
-    row: dict[str, Any], domain: Domain, pool: Any, rng: random.Random, evidence: dict[str, Evidence]
-) -> None:
-    """Moves the keys that no neighbour has shown to matter: far, in rounds, until something changes."""
-    waiting = {key: wide(domain, key, rng) for key, one in evidence.items() if not one.differs}
-    start = 0
-    for size in WIDE_ROUNDS:
-        plan = [
-            (key, value)
-            for key, moves in waiting.items()
-            if not evidence[key].differs
-            and evidence[key].slow < 2  # more of what hits the limit is paid for in seconds
-            for value in moves[start : start + size]
-        ]
-        if not plan:
-            break
-        for (key, _), result in zip(plan, _run(pool, row["code"], [value for _, value in plan]), strict=True):
-            evidence[key].add(result, row["output"])
-        start += size
 
 
 def _stated(row: dict[str, Any], original: dict[str, Any], family: Family) -> list[str]:
@@ -360,14 +287,28 @@ def _stated(row: dict[str, Any], original: dict[str, Any], family: Family) -> li
     ]
 
 
-def _gentle_crash_share(row: dict[str, Any], domain: Domain, pool: Any, rng: random.Random) -> float:
-    """The share of failures when single keys move by the smallest step: a domain that was guessed too wide is ours."""
-    inputs: dict[str, dict[str, Any]] = {}
-    for key in domain.original:
-        for value in wide(domain, key, rng)[:5]:
-            inputs.setdefault(dump(value), value)
-    chosen = list(inputs.values())[:GENTLE]
-    if not chosen:
-        return 0.0
-    results = _run(pool, row["code"], chosen)
-    return sum(not result.ok for result in results) / len(results)
+def _fragile(
+    program: Program,
+    domain: Domain,
+    family: Family,
+    evidence: dict[str, Evidence],
+    crashes: Counter[str],
+    config: Config,
+    rng: random.Random,
+) -> str:
+    """What the program fails with on most neighbours, the gentlest moves included; empty when it does not."""
+    if config.max_crash_share >= 1:
+        return ""
+    if family.crash_share > config.max_crash_share:
+        gentle = gentle_crash_share(program, domain, rng)
+        return crashes.most_common(1)[0][0] if gentle > config.max_crash_share else ""
+    # Nothing but failures, however an input is moved: a program for this one input.
+    if not family.variants and _only_failures(evidence):
+        look_longer(program, list(evidence.values()))
+        return next(one.last for one in evidence.values() if one.failed) if _only_failures(evidence) else ""
+    return ""
+
+
+def _only_failures(evidence: dict[str, Evidence]) -> bool:
+    failed = sum(one.failed for one in evidence.values())
+    return failed >= LONELY and not any(one.same or one.differs for one in evidence.values())

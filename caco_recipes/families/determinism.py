@@ -7,8 +7,9 @@ clock is moved by a few lines put before programs that ask for the time; everyth
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+from caco_recipes.families.source_facts import SourceFacts
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED
 
 ASKS_THE_TIME = re.compile(r"\b(?:now|utcnow|today|time|time_ns|localtime|gmtime|ctime|asctime|strftime)\s*\(")
@@ -73,19 +74,36 @@ def open_pools(make: Any, runs: int) -> Iterator[list[Any]]:
         yield [stack.enter_context(make(seed)) for seed in range(1, runs + 1)]
 
 
-def verdicts(pools: list[Any], codes: list[str], outputs: list[str]) -> list[tuple[str, str]]:
-    """(verdict, reason) of each program by whether every new execution gives its recorded output (tagged JSON).
+class Repeated(NamedTuple):
+    """What repeating a program showed; `cpu_seconds` of the last execution, None where there was none."""
+
+    verdict: str = ACCEPTED
+    reason: str = ""
+    cpu_seconds: float | None = None
+
+
+def repeats(
+    pools: list[Any], codes: list[str], outputs: list[str], joined: list[bool] | None = None
+) -> list[Repeated]:
+    """Whether every new execution of a program gives its recorded output (tagged JSON).
 
     Rejected: `nondeterministic`, also when a new execution raises. Undecided: a fault of the machinery, or a run that
-    hits a limit of time or memory which the first one did not.
+    hits a limit of time or memory which the first one did not. The first pool leaves out the programs that are
+    `joined`: their neighbours run there, after the original input, which is the same as repeating it.
     """
-    found = [(ACCEPTED, "")] * len(codes)
-    for number, pool in enumerate(pools):
-        waiting = [place for place, (verdict, _) in enumerate(found) if verdict == ACCEPTED]
+    found = [Repeated()] * len(codes)
+    for number, pool in reversed([*enumerate(pools)]):
+        left_out = joined if joined and number == 0 else [False] * len(codes)
+        waiting = [place for place, one in enumerate(found) if one.verdict == ACCEPTED and not left_out[place]]
         texts = [with_moved_clock(codes[place], (number + 1) * DAYS) for place in waiting]
         for place, result in zip(waiting, pool.run(texts), strict=True):
-            found[place] = _compare(result, outputs[place])
+            found[place] = Repeated(*_compare(result, outputs[place]), result.cpu_seconds)
     return found
+
+
+def can_be_joined(code: str, facts: SourceFacts) -> bool:
+    """Whether a run with its own input handed in repeats a program: the input is a literal, no clock must be moved."""
+    return facts.literal and not ASKS_THE_TIME.search(code)
 
 
 def _compare(result: Any, output: str) -> tuple[str, str]:

@@ -17,6 +17,8 @@ from caco_recipes.families import text_moves
 from caco_recipes.families.domains import Domain, Number, is_prime, is_scalar, sequence_domain
 from caco_recipes.families.values import dump, exact, is_number, leaves, replaced, tag_of
 
+LARGEST_PLAIN = 2**53  # a whole number beyond it is tagged
+LARGEST_REAL = 10**300  # near the end of what a float holds
 TRIES = 24  # proposals per relation regime
 
 
@@ -101,15 +103,18 @@ def draw(leaf: Any, number: Number, rng: random.Random) -> Any:
 
 
 def _as_type(leaf: Any, number: Fraction) -> Any:
+    """A number as a value of the leaf's type; the leaf itself where that type has no such number."""
     tag = tag_of(leaf)
+    if abs(number) > LARGEST_REAL:
+        return leaf
     if tag == "$frac":
         return {tag: f"{number.numerator}/{number.denominator}"}
     if tag == "$dec":
         places = len(leaf[tag].partition(".")[2])
         return {tag: f"{float(number):.{places}f}"}
-    if tag == "$int":
-        return {tag: str(int(number))} if abs(number) > 2**53 else int(number)
-    return float(number) if isinstance(leaf, float) else int(number)
+    if isinstance(leaf, float):
+        return float(number)
+    return int(number) if abs(number) <= LARGEST_PLAIN else {"$int": str(int(number))}
 
 
 # ------------------------------------------------------------------------------------------------ structures
@@ -231,7 +236,20 @@ def _wide_numbers(item: Any, key: str, domain: Domain, rng: random.Random) -> li
     far += [Fraction(0), unit, -value, 10 * value, value + 7 * unit, 5 * value + 3 * unit]
     if abs(value) < 10**5:
         far += [100 * value, Fraction(rng.randint(2, 12)), Fraction(rng.randint(13, 120))]
+    # Last, what takes most: a small part of a sum that is rounded, a number that only counts far below zero.
+    size = max(abs(value), unit)
+    far += [*_across(value, unit, key, domain), -10 * size, 10**4 * size, -(10**4) * size, 10**6 * size]
     return drawn + [_as_type(item, number) for number in [*far[:5], *around[:9], *far[5:]]]
+
+
+def _across(value: Fraction, unit: Fraction, key: str, domain: Domain) -> list[Fraction]:
+    """Numbers on the other side of the other inputs' numbers, in case that it is these that the program compares with."""
+    others = [exact(leaf) for name, item in domain.original.items() if name != key for _, leaf in leaves(item)]
+    numbers = [number for number in others if number is not None]
+    if not numbers:
+        return []
+    sides = [number + (unit if number >= value else -unit) for number in dict.fromkeys(numbers[:6])]
+    return [min(numbers) - unit, max(numbers) + unit, *sides]
 
 
 def _whole(item: Any) -> bool:

@@ -44,9 +44,14 @@ def span_of(tree):
             for name in ("body", "handlers", "orelse", "finalbody"):
                 waiting.extend(getattr(node, name, ()))
     if len(found) != 1 or found[0] is None:
-        return None
+        return None, False
     value = found[0]
-    return [value.lineno, value.col_offset, value.end_lineno, value.end_col_offset]
+    try:
+        ast.literal_eval(value)
+        literal = True
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        literal = False
+    return [value.lineno, value.col_offset, value.end_lineno, value.end_col_offset], literal
 
 def facts(source, keys):
     tree = ast.parse(source)
@@ -119,7 +124,9 @@ def facts(source, keys):
         if isinstance(node, ast.Constant) and id(node) not in inside and not isinstance(node.value, (bool, str)):
             if isinstance(node.value, (int, float)) and abs(node.value) < 1e15 and node.value not in constants:
                 constants.append(node.value)
-    return json.dumps({"span": span_of(tree), "uses": uses, "order": order[:20], "constants": constants[:60]})
+    span, literal = span_of(tree)
+    found = {"span": span, "literal": literal, "uses": uses, "order": order[:20], "constants": constants[:60]}
+    return json.dumps(found)
 
 input = {"source": "", "keys": []}
 output = facts(**input)
@@ -134,15 +141,19 @@ class SourceFacts:
 
     Attributes:
         span: of the value that `input` is set to (line from 1, column in UTF-8 bytes, end line, end column), or None.
+        literal: whether `input` is set once, to a literal: handing the same value in is then the same program.
         uses: per input key: `divisor`, `modulus`, `exponent`, `counted`, `positive`, `index`; `compared` holds constants.
         order: pairs of keys of which the program expects the first to be the smaller one.
         constants: numbers in the program outside of `input`.
+        fault: how the sandbox failed, when that is why nothing is known; else empty.
     """
 
     span: tuple[int, int, int, int] | None = None
+    literal: bool = False
     uses: dict[str, dict[str, Any]] = field(default_factory=dict)
     order: tuple[tuple[str, str], ...] = ()
     constants: tuple[float, ...] = ()
+    fault: str = ""
 
     def use(self, key: str, what: str) -> bool:
         return bool(self.uses.get(key, {}).get(what))
@@ -156,7 +167,10 @@ UNKNOWN = SourceFacts()
 
 
 def source_facts(pool: Any, programs: list[tuple[str, list[str]]]) -> list[SourceFacts]:
-    """Facts of (source, input keys), in order; `UNKNOWN` for one that can't be read. `pool` is a `sandbox.Pool`."""
+    """Facts of (source, input keys), in order; `UNKNOWN` for one that can't be read. `pool` is a `sandbox.Pool`.
+
+    Facts with a `fault` are not those of the source: whoever decides about a row by its facts leaves it undecided.
+    """
     texts: dict[int, str] = {}
     for position, (code, keys) in enumerate(programs):
         text = json.dumps({"source": code, "keys": keys})
@@ -166,6 +180,8 @@ def source_facts(pool: Any, programs: list[tuple[str, list[str]]]) -> list[Sourc
     for position, result in zip(texts, pool.run_variants(PROGRAM, list(texts.values()))):
         if result.ok:
             found[position] = _read(result.output_text)
+        elif result.status == "infrastructure":
+            found[position] = SourceFacts(fault=result.reason)
     return found
 
 
@@ -183,6 +199,7 @@ def _read(text: str) -> SourceFacts:
         span = raw["span"]
         return SourceFacts(
             span=tuple(span) if span else None,
+            literal=raw["literal"] is True,
             uses={str(key): dict(value) for key, value in raw["uses"].items()},
             order=tuple((str(low), str(high)) for low, high in raw["order"]),
             constants=tuple(raw["constants"]),

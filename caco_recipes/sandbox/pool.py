@@ -209,11 +209,12 @@ class Pool:
                 if self._failure is not None:
                     raise self._failure from None
 
-    def run_variants(self, code: str, inputs: Iterable[str]) -> list[Result]:
+    def run_variants(self, code: str, inputs: Iterable[str], cpu_seconds: float | None = None) -> list[Result]:
         """Runs one program on many inputs, in one process; `inputs` are tagged JSON texts that replace `input`'s value.
 
         Results come in the order of the inputs, each with its own verdict. A run that ends abnormally costs a new
-        process for it and those after it. CPU seconds are the mean over the runs of a process.
+        process for it and those after it. CPU seconds are the mean over the runs of a process. `cpu_seconds` bounds
+        each run instead of `limits.cpu_seconds`.
 
         Raises:
             caco_recipes.sandbox.codec.NotTagged: an input is not tagged JSON within the limits.
@@ -225,17 +226,18 @@ class Pool:
         futures = []
         for start in range(0, len(texts), VARIANTS_PER_PROCESS):
             future: Future = Future()
-            self._put(code, future.set_result, texts[start : start + VARIANTS_PER_PROCESS])
+            self._put(code, future.set_result, texts[start : start + VARIANTS_PER_PROCESS], cpu_seconds)
             futures.append(future)
         return [result for future in futures for result in future.result()]
 
-    def _put(self, code: str, deliver, inputs: list | None = None) -> None:
+    def _put(self, code: str, deliver, inputs: list | None = None, cpu_seconds: float | None = None) -> None:
         if type(code) is not str:
             raise TypeError(f"a program is text, got {type(code).__name__}")
         self.start()
         if self._failure is not None:
             raise self._failure
-        job = Job(next(self._numbers), code, kind_of(code), deliver, self.limits.cpu_seconds, inputs=inputs)
+        cpu_seconds = cpu_seconds or self.limits.cpu_seconds
+        job = Job(next(self._numbers), code, kind_of(code), deliver, cpu_seconds, inputs=inputs)
         job.shareable = self.share > 1 and inputs is None
         with self._lock:
             # Behind the last look of a coordinator that ends, nobody would answer it.
