@@ -39,7 +39,7 @@ from caco_recipes.families.trials import (
     Evidence,
     Faulty,
     Program,
-    gentle_crash_share,
+    fails_gently,
     look_longer,
     move_far,
     neighbours,
@@ -300,8 +300,8 @@ def _fragile(
     if config.max_crash_share >= 1:
         return ""
     if family.crash_share > config.max_crash_share:
-        gentle = gentle_crash_share(program, domain, rng)
-        return crashes.most_common(1)[0][0] if gentle > config.max_crash_share else ""
+        fails = fails_gently(program, domain, rng, config.max_crash_share)
+        return crashes.most_common(1)[0][0] if fails else ""
     # Nothing but failures, however an input is moved: a program for this one input.
     if not family.variants and _only_failures(evidence):
         look_longer(program, list(evidence.values()))

@@ -14,8 +14,9 @@ from caco_recipes.families.mutation import near_inputs, wide
 from caco_recipes.families.quantities import quantities
 from caco_recipes.families.source_facts import UNKNOWN, SourceFacts, source_facts, with_input
 from caco_recipes.families.split import split_of
+from caco_recipes.families.trials import LONGEST, fitting
 from caco_recipes.families.values import dump, leaves, literal, replaced
-from caco_recipes.sandbox import Pool
+from caco_recipes.sandbox import Pool, codec
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,23 @@ def test_far_moves_cross_the_constants_that_a_program_compares_with(pool):
     assert [one["flag"] for one in wide(infer({"flag": True}), "flag", random.Random(0))] == [False]
 
 
+def test_far_moves_go_past_the_other_inputs_and_stay_values_that_the_sandbox_takes():
+    below = {one["g"] for one in wide(infer({"g": 25, "r": -40}), "g", random.Random(0))}
+    assert min(below) < -40 and {-41, -25 * 10**4, 25 * 10**4} <= below
+    above = {one["x"] for one in wide(infer({"x": 3, "ys": [7.5, 90], "name": "q"}), "x", random.Random(0))}
+    assert {91, 8, 30_000} <= above
+    for value in ({"n": 2**53}, {"x": 1.7e308}, {"d": {"$dec": "1E+999"}}, {"f": {"$frac": f"{10**90}/3"}}):
+        for made in [one for key in value for one in wide(infer(value), key, random.Random(0))]:
+            assert codec.check(dump(made)) and made != value
+
+
+def test_inputs_that_are_too_long_for_the_sandbox_are_not_tried():
+    original = {"word": "a" * (LONGEST - 11)}
+    assert len(dump(original)) == LONGEST
+    far = wide(infer(original), "word", random.Random(0))
+    assert len(fitting(far)) > 0 and [len(dump(one)) for one in far if one not in fitting(far)] == [LONGEST + 1]
+
+
 # ------------------------------------------------------------------------------------------------ source
 
 
@@ -126,6 +144,7 @@ def f(n, k, m):
 output = f(**input)
 """
     (facts,) = source_facts(pool, [(code, ["n", "k", "m"])])
+    assert facts.literal and facts.fault == ""
     assert facts.use("m", "modulus") and facts.use("k", "exponent") and facts.use("n", "counted")
     assert ("k", "n") in facts.order
     changed = with_input(code, facts, '{"n": 9, "k": 2, "m": 7}')
@@ -135,6 +154,8 @@ output = f(**input)
 def test_sources_that_cannot_be_read_have_no_facts(pool):
     codes = ["def broken(:", "", "x = '\udcff'", "x = 1\n" * 30_000]
     assert source_facts(pool, [(code, []) for code in codes]) == [UNKNOWN] * 4
+    computed = ["input = {'n': random()}", "input = {'n': 1}\ninput = {'n': 2}", "for input in ({'n': 1},): pass"]
+    assert not any(facts.literal for facts in source_facts(pool, [(code, ["n"]) for code in computed]))
     assert with_input("x = 1", UNKNOWN, "{}") is None
     assert with_input("x = 1", SourceFacts(span=(9, 0, 9, 1)), "{}") is None
 

@@ -145,14 +145,17 @@ def look_longer(program: Program, found: list[Evidence]) -> bool:
     return bool(waiting)
 
 
-def gentle_crash_share(program: Program, domain: Domain, rng: random.Random) -> float:
-    """The share of failures when single keys move by the smallest step: a domain that was guessed too wide is ours."""
+def fails_gently(program: Program, domain: Domain, rng: random.Random, most: float) -> bool:
+    """Whether more than a share of single keys' smallest steps fail: a domain that was guessed too wide is ours."""
     inputs: dict[str, dict[str, Any]] = {}
     for key in domain.original:
         for value in wide(domain, key, rng)[:5]:
             inputs.setdefault(dump(value), value)
     chosen = fitting(list(inputs.values()))[:GENTLE]
-    if not chosen:
-        return 0.0
-    results = program.run(chosen, whole=True)
-    return sum(not result.ok for result in results) / len(results)
+    for whole in (False, True) if program.short_limit < program.whole_limit else (True,):
+        results = program.run(chosen, whole) if chosen else []
+        if sum(not result.ok for result in results) <= most * len(chosen):
+            return False
+        if not any(result.status == "timeout" for result in results):
+            return True
+    return True
