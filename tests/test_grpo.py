@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,24 +49,19 @@ def small(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_recipes(path, small, capsys):
+def test_recipes(path, small, capsys, monkeypatch):
     recipe = read_grpo_recipe(path, [])
     first, second = path.read_text().splitlines()[:2]
     config = load_yaml(ROOT / re.search(r"--config_file (\S+)", second)[1])
     keys = recipe.training
     batch = keys["per_device_train_batch_size"] * keys["gradient_accumulation_steps"] * config["num_processes"]
     assert f"global batch {batch} completions" in first and batch % keys["num_generations"] == 0
-    words = ["--config", str(path), "--dry-run", "--model_name_or_path", str(small / "model"), "--use_vllm", "false"]
-    words += [
-        "--max_completion_length",
-        "512",
-        "--dataset_name",
-        "none",
-        "--dataset_path",
-        str(small / "rows.jsonl"),
-        "--dataset_rows",
-        "2",
-    ]
+    # The header's own words, with stand-ins for the base model and the data.
+    words = shlex.split(second.partition(" -m caco_recipes.grpo ")[2])
+    words += ["--dry-run", "--model_name_or_path", str(small / "model"), "--use_vllm", "false"]
+    words += ["--max_completion_length", "512", "--dataset_name", "none", "--dataset_rows", "2"]
+    words += ["--dataset_path", str(small / "rows.jsonl")]
+    monkeypatch.chdir(ROOT)
     assert grpo.main(words) == 0, capsys.readouterr().err
     assert "### Response:" in capsys.readouterr().out
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 CONFIGS = sorted((ROOT / "accelerate_configs").glob("*.yaml"))
 SFT = [path for path in RECIPES if "sft" in path.stem]
 GRPO = [path for path in RECIPES if "grpo" in path.stem]
+PROGRAM = 'input = {"a": NUMBER}\ndef double(a):\n    return 2 * a\noutput = double(**input)\nprint(output)\n'
 
 
 def name(path: Path) -> str:
@@ -81,7 +83,7 @@ def small(tmp_path_factory) -> Path:
     (folder / "model" / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4096}))
     rows = [
         {"instruction": f"q{n}", "problem": f"q{n}", "output": "a", "solution": "a", "code": "x = 1"}
-        | {"domain": "algebra"}
+        | {"domain": "algebra", "program": PROGRAM.replace("NUMBER", str(n + 12))}
         for n in range(9)
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -89,7 +91,10 @@ def small(tmp_path_factory) -> Path:
 
 
 def dry_run_words(path: Path, small: Path) -> list[str]:
-    words = ["--config", str(path), "--dry-run", "--token_cache", str(small / "cache")]
+    """What the header's command gives our module, with stand-ins for the base model and the data added."""
+    launcher, _, ours = command_of(path).partition(" -m caco_recipes.sft ")
+    assert re.fullmatch(r"accelerate launch --config_file accelerate_configs/\w+\.yaml", launcher), "other words"
+    words = [*shlex.split(ours), "--dry-run", "--token_cache", str(small / "cache")]
     words += ["--model_name_or_path", str(small / "model"), "--dataset_path", str(small / "rows.jsonl")]
     keys = load_yaml(path)
     if "dataset_name" in keys:
@@ -100,9 +105,10 @@ def dry_run_words(path: Path, small: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", SFT, ids=name)
-def test_dry_run_of_every_sft_recipe(path, small, capsys):
+def test_the_header_command_of_every_sft_recipe(path, small, capsys, monkeypatch):
     from caco_recipes import sft
 
+    monkeypatch.chdir(ROOT)
     assert sft.main(dry_run_words(path, small)) == 0, capsys.readouterr().err
     shown = capsys.readouterr().out
     assert f"rows: {5 if 'dataset_rows' in load_yaml(path) else 9}" in shown and "--- row 3" in shown
@@ -114,17 +120,38 @@ def test_dry_run_of_every_sft_recipe(path, small, capsys):
         assert "### Response:\n⟦a<|endoftext|>⟧" in shown
 
 
-def test_a_header_command_as_it_is_typed(small):
-    """The words of a recipe's second line, in a shell of their own, with local stand-ins added and --dry-run."""
-    path = ROOT / "recipes" / "quickstart" / "codegen_sft.yaml"
-    words = command_of(path).split()
+ON_A_CPU = [path for path in SFT + GRPO if "accelerate_configs/cpu.yaml" in command_of(path)]
+
+
+@pytest.mark.parametrize("path", ON_A_CPU, ids=name)
+def test_a_header_command_as_it_is_typed(path, small):
+    """All words of the second line, accelerate's too, in a process of their own, with stand-ins and --dry-run added.
+
+    The other recipes name launch configurations of GPUs; of theirs the module and its words are run above.
+    """
+    words = shlex.split(command_of(path))
     assert words[:2] == ["accelerate", "launch"]
-    words = [sys.executable, "-m", "accelerate.commands.launch", *words[2:], *dry_run_words(path, small)[2:]]
+    if path in SFT:
+        added = dry_run_words(path, small)[2:]
+    else:
+        added = [
+            "--dry-run",
+            "--model_name_or_path",
+            str(small / "model"),
+            "--dataset_path",
+            str(small / "rows.jsonl"),
+        ]
+        added += ["--columns", "{problem: problem, code: program}", "--max_completion_length", "64"]
+    words = [sys.executable, "-m", "accelerate.commands.launch", *words[2:], *added]
     done = subprocess.run(
         words, cwd=ROOT, capture_output=True, text=True, timeout=120, env=os.environ | {"FORCE_COLOR": "1"}
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "\033[1;32mx = 1<|im_end|>\033[0m" in done.stdout, "the loss is green"
+    green = {"codegen_sft": "x = 1<|im_end|>", "reasoner_sft": "a<|endoftext|>"}
+    if path in SFT:
+        assert f"\033[1;32m{green[path.stem]}\033[0m" in done.stdout, "the loss is green"
+    else:
+        assert "--- row 1; gold" in done.stdout
 
 
 PIPELINES = [path for path in RECIPES if "stages" in load_yaml(path)]
