@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -85,7 +86,34 @@ def work(tmp_path_factory) -> Path:
 def undisturbed(root, work) -> Path:
     done = run(launch(root, work, "undisturbed"), root)
     assert done.returncode == 0, done.stderr[-3000:]
+    (work / "undisturbed.out").write_text(done.stdout)
     return work / "undisturbed"
+
+
+def test_what_people_watch(undisturbed):
+    """A line per log with tokens and ETA; the tokens are those of the rows, padding left out."""
+    lines = (undisturbed.parent / "undisturbed.out").read_text().splitlines()
+    shape = re.compile(
+        r"step (\d+)/30  loss \d+\.\d{4}  lr \S+  ([\d,]+) tokens  [\d,]+ tokens/s  ETA (\d+:\d\d:\d\d)"
+    )
+    steps = [found for line in lines if (found := shape.fullmatch(line))]
+    assert [int(found[1]) for found in steps] == list(range(1, STEPS + 1))
+    assert steps[-1][3] == "0:00:00"
+    total = re.search(r"^tokens: ([\d,]+) ", "\n".join(lines), re.MULTILINE)[1]
+    # 96 rows in steps of 8: the twelfth step has seen every row once.
+    assert steps[11][2] == total
+
+
+def test_a_tracker_by_recipe(work, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+    assert in_this_process(work, "tracked", report_to="tensorboard", max_steps=3, save_strategy="no") == 0
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    curve = [event.value for event in events.Scalars("train/loss")]
+    assert curve == pytest.approx(losses(work / "tracked"), abs=1e-4) and len(curve) == 3
+    assert events.Scalars("train/num_tokens")[-1].value > 0
 
 
 def test_the_files_that_stay(undisturbed):
