@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caco_recipes.cli import main
-from caco_recipes.decontamination import Index, IndexFault, shipped_names
+from caco_recipes.decontamination import Index, IndexFault, build, shipped_names
 from caco_recipes.decontamination import tokens as tk
 
 CLIPS = (
@@ -168,6 +168,20 @@ def test_shipped_indexes_are_those_of_the_manifest(root) -> None:
         (stated,) = Index.load(name).sets
         assert {key: entries[name][key] for key in stated} == stated
         assert stated["source"] and stated["revision"] and stated["licence"]
+
+
+def test_the_listing_says_of_which_file_an_index_was_made(shared, capsys) -> None:
+    import hashlib
+
+    assert main(["index", "--shipped"]) == 0
+    listed = capsys.readouterr().out
+    for name in shipped_names():
+        assert name in listed
+    for entry in build.shipped():
+        digest = hashlib.sha256((shared / "data/benchmarks" / entry["file"]).read_bytes()).hexdigest()
+        assert entry["file_sha256"] == digest and f"{entry['file']}, sha256 {digest}" in listed
+        if entry["revision"].startswith("sha256:"):
+            assert entry["revision"] == f"sha256:{digest}"
 
 
 def test_shipped_indexes_find_their_own_items(shared) -> None:

@@ -164,6 +164,33 @@ def test_a_test_split_loads_from_the_hub_and_shares_no_family_with_train(loopbac
     assert not [name for name in repo["commits"][repo["refs"]["main"]]["files"] if "/test-" in name]
 
 
+def test_an_index_of_a_hub_dataset_names_the_commit_that_its_rows_are_of(loopback, run, dataset):
+    loopback.pushed(dataset, "tester/rows")
+    repo = loopback.hub.repos["datasets/tester/rows"]
+    first = repo["refs"]["main"]
+    command = (
+        "import sys; from caco_recipes.cli import main\n"
+        "from caco_recipes.decontamination import Index\n"
+        "assert main(['index', '--data', 'tester/rows', '--split', 'train', '--output', sys.argv[1], *sys.argv[2:]]) == 0\n"
+        "print('sets', *(f\"{s['revision']} {s['source']} {s['items']}\" for s in Index.load(sys.argv[1]).sets))\n"
+    )
+
+    def indexed(*words: str) -> list[str]:
+        done = loopback.python(command, loopback.folder / "rows.npz", *words)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout.splitlines()[-1].split()[1:]
+
+    count = str(pq.ParquetDataset(dataset / "data").read().num_rows)
+    assert indexed() == [first, "tester/rows", count]
+    assert indexed("--revision", "main") == [first, "tester/rows", count]
+    # Another commit on the branch is another version, and the old one can still be indexed.
+    fewer = assemble(read_run(run), ["verify"], dataset, Config(licences=["MIT"]), name="made").accepted
+    loopback.pushed(dataset, "tester/rows")
+    second = repo["refs"]["main"]
+    assert second != first and indexed() == [second, "tester/rows", str(fewer)] and fewer < int(count)
+    assert indexed("--revision", first) == [first, "tester/rows", count]
+
+
 def test_a_repeated_push_sends_nothing_and_makes_no_commit(loopback, dataset):
     first = loopback.pushed(dataset, "tester/rows")
     before = len(loopback.requests())

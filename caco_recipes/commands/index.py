@@ -29,19 +29,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--split", default="test", help="split of a Hub dataset (default test; train of a training set)"
     )
-    parser.add_argument("--revision", help="commit of a Hub dataset")
+    parser.add_argument("--revision", help="commit, branch or tag of a Hub dataset; the commit is noted")
     parser.add_argument("--licence", default="not stated", help="noted in the index")
     parser.add_argument("--training_set", action="store_true", help="the rows are training data, with copies")
     parser.add_argument("--embedder", help="also keep embeddings by this model (Hub name, folder or package:NAME)")
     parser.add_argument("--output", help="the index's file (default NAME.npz)")
     parser.add_argument("--shipped", action="store_true", help="list the indexes that come with the package")
     options = parser.parse_args(arguments)
-    from caco_recipes.decontamination import Index, build, shipped_names
+    from caco_recipes.decontamination import build
 
     if options.shipped:
-        for name in shipped_names():
-            entry = Index.load(name).sets[0]
-            print(f"{name:20} {entry['items']:6,} items  {entry['title']}  ({entry['source']}, {entry['licence']})")
+        for entry in build.shipped():
+            print(
+                f"{entry['name']:20} {entry['items']:6,} items  {entry['title']}  ({entry['source']}, {entry['licence']})\n"
+                f"{'':20} made from a local copy, {entry['file']}, sha256 {entry['file_sha256']}"
+            )
+        print(
+            "The copies are JSON Lines in this project's fields; which commit of its source one is of, is not known."
+        )
         return 0
     embedder = None
     if options.embedder:
@@ -55,11 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
             index.sets[0]["name"] = options.name
     elif options.data:
         split = "train" if options.training_set and "--split" not in (arguments or []) else options.split
-        rows = build.read_dataset(options.data, options.config, split, options.revision)
+        # The rows are those of one commit, which the index names; a branch may move on meanwhile.
+        commit = build.hub_commit(options.data, options.revision) if build.on_hub(options.data) else options.revision
+        rows = build.read_dataset(options.data, options.config, split, commit)
         facts = {"title": options.name or options.data, "licence": options.licence}
         facts |= {"source": Path(options.data).name if Path(options.data).exists() else options.data}
-        if options.revision:
-            facts["revision"] = options.revision
+        if commit:
+            facts["revision"] = commit
         index = build.of_rows(
             options.name or Path(options.data).stem,
             rows,

@@ -2,9 +2,12 @@
 
     python -m caco_recipes.decontamination.build FOLDER     # the indexes that the package ships, from benchmark files
 
-The shipped indexes hold hashes only, never text; `indexes/manifest.json` states of what each was made.
+The shipped indexes hold hashes only, never text; `indexes/manifest.json` states of what each was made: `file` is the local
+copy, one JSON object a line in our own fields, `file_sha256` its hash. That copy was not fetched from the Hub by us, so no
+commit of `source` is stated.
 """
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -100,11 +103,27 @@ def _column(row: dict[str, Any], given: str, usual: tuple[str, ...], needed: boo
     return found
 
 
+def hub_commit(name: str, revision: str | None = None) -> str:
+    """The commit of a Hub dataset that a branch, a tag or nothing stands for now. Raises `RecipeError`."""
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(name, revision=revision).sha or ""
+    except Exception as error:  # the Hub's and the network's faults are of many kinds
+        why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise RecipeError(f"{name} is not on the Hub, or the Hub can't be reached ({why})") from None
+
+
+def on_hub(where: str) -> bool:
+    """Whether a dataset is named by its Hub name: nothing on this machine is called so."""
+    return where.count("/") == 1 and not Path(where).exists()
+
+
 def read_dataset(where: str, config: str | None, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
     """Rows of a local dataset (folder, Parquet, JSON Lines) or of one on the Hub."""
     from caco_recipes.dataset_rows import read_dataset as read_local
 
-    if Path(where).exists() or where.count("/") != 1:
+    if not on_hub(where):
         # Of a file or a folder of a benchmark, all rows; of one with splits, those asked for.
         yield from read_local(where, split if Path(where).is_dir() else None)
         return
@@ -114,6 +133,11 @@ def read_dataset(where: str, config: str | None, split: str, revision: str | Non
         yield from load_dataset(where, config, split=split, revision=revision, streaming=True)
     except (OSError, ValueError) as error:
         raise RecipeError(f"{where}: the Hub did not give it: {error}") from None
+
+
+def shipped() -> list[dict[str, Any]]:
+    """What each shipped index is: what `Index.sets` says, and `file` and `file_sha256`, of which it was made."""
+    return json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))["indexes"]
 
 
 def ship(folder: Path) -> None:
@@ -130,12 +154,15 @@ def ship(folder: Path) -> None:
         if (folder / file_name).exists():
             source = {"title": title, "source": file_name, "licence": licence}
             made.append(of_rows(name, read_rows(folder / file_name), **source))
+    files_of = {name: file for file, name in files.items()} | {name: entry[0] for name, entry in OTHERS.items()}
     entries = []
     for index in sorted(made, key=lambda index: index.sets[0]["name"]):
         entry = index.sets[0]
         index.save(SHIPPED / f"{entry['name']}.npz")
         inside = float((index.testable() == 2).mean())
-        entries.append(entry | {"runs": len(index.runs), "found_inside_a_text": round(inside, 4)})
+        file = folder / files_of[entry["name"]]
+        made_from = {"file": file.name, "file_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        entries.append(entry | made_from | {"runs": len(index.runs), "found_inside_a_text": round(inside, 4)})
         print(f"{entry['name']:20} {entry['items']:6,} items")
     manifest = {"version": INDEX_VERSION, "content": "hashes only, no text", "indexes": entries}
     (SHIPPED / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")

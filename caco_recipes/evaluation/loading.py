@@ -16,6 +16,7 @@ from caco_recipes.evaluation.benchmarks import Benchmark
 from caco_recipes.json_lines import BAD_LINE, read_rows
 from caco_recipes.recipe import RecipeError
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
 KOR_CATEGORIES = ("cipher", "counterfactual", "logic", "operation", "puzzle")
 
 
@@ -282,7 +283,7 @@ def _hub_rows(benchmark: Benchmark, revision: str | None) -> tuple[Iterator[dict
     for config in hub.configs:
         name = hub.name.format(config=config)
         config_name = None if "{config}" in hub.name else config
-        commit = revision or _newest_commit(benchmark, name)
+        commit = _commit(benchmark, name, revision)
         commits.append(commit)
         for split in hub.splits:
             dataset = _hub_split(benchmark, name, config_name, split, commit)
@@ -306,11 +307,14 @@ def _hub_split(benchmark: Benchmark, name: str, config: str | None, split: str, 
         raise BenchmarkError(_no_hub(benchmark, name, error)) from None
 
 
-def _newest_commit(benchmark: Benchmark, name: str) -> str:
+def _commit(benchmark: Benchmark, name: str, revision: str | None) -> str:
+    """The commit that a branch or tag stands for now (by default the newest); a commit's hash is one already."""
+    if revision and COMMIT.fullmatch(revision):
+        return revision
     from huggingface_hub import HfApi
 
     try:
-        return HfApi().dataset_info(name).sha or "main"
+        return HfApi().dataset_info(name, revision=revision).sha or revision or "main"
     except Exception as error:  # see above
         raise BenchmarkError(_no_hub(benchmark, name, error)) from None
 
