@@ -258,6 +258,39 @@ def test_a_starved_program_is_not_taken_for_a_sleeping_one(level, root):
     assert out == "ok  10000000 True\ntimeout:wall 0\nTrue\n", out
 
 
+def test_who_is_asleep_is_told_beside_processes_that_come_and_go():
+    """A sleeper, one that computes and one that has ended, below a parent whose other children end all the time."""
+    from caco_recipes.sandbox.asleep import is_asleep
+
+    script = """
+import os, time
+
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    return pid
+
+print(child(lambda: time.sleep(100)), child(lambda: sum(iter(int, 1))), child(lambda: None), flush=True)
+while True:
+    for pid in [child(lambda: None) for _ in range(5)]:
+        os.waitpid(pid, 0)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    sleeper, busy, ended = map(int, parent.stdout.readline().split())
+    try:
+        while not is_asleep(parent.pid, sleeper):  # it has a few steps to go until it sleeps
+            time.sleep(0.01)
+        assert not any(is_asleep(parent.pid, pid) for pid in (busy, ended, 1 << 22) for _ in range(200))
+        assert sum(is_asleep(parent.pid, sleeper) for _ in range(200)) > 150
+        assert is_asleep(1 << 23, sleeper)  # nothing to be seen: then the clock decides
+    finally:
+        for pid in (sleeper, busy, parent.pid):
+            os.kill(pid, signal.SIGKILL)
+        parent.wait()
+
+
 def test_facts_that_find_no_room_are_a_fault_of_ours(root):
     """A user's pipes together are bounded; beyond that a pipe holds a page or two, and facts would be lost in it."""
     bound = Path("/proc/sys/fs/pipe-user-pages-soft")

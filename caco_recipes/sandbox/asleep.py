@@ -9,39 +9,50 @@ import os
 
 
 def is_asleep(server: int, pid: int) -> bool:
-    """False when a thread of the program is ready to run, or waits for a disk.
+    """False when a thread of the program is ready to run, or waits for a disk, or when the program has ended meanwhile.
 
     `server` is the process that the coordinator started; `pid` is the program's id as its fork server knows it, which
     at `strict` is that of a namespace. True where the system doesn't say.
     """
     try:
+        os.stat(f"/proc/{server}/task/{server}/children")  # not in every kernel, and there are systems without /proc
         for child in _children(server):
             for candidate in (child, *_children(child)):
                 if _innermost_id(candidate) == pid:
-                    return not any(state in "RD" for state in _states(candidate))
+                    states = _states(candidate)
+                    return bool(states) and not states & AWAKE
     except (OSError, ValueError, IndexError):
-        pass
-    return True
+        return True
+    return False
+
+
+AWAKE = frozenset("RDZX")  # letters of `ps`: ready to run, waiting for a disk, ended
+
+
+def _read(path: str) -> str:
+    """A file of a process; empty when that has ended, as others of the server do all the time."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
+    return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
 
 
 def _innermost_id(pid: int) -> int:
-    """Its id in the namespace that it lives in."""
-    with open(f"/proc/{pid}/status") as file:
-        for line in file:
-            if line.startswith("NSpid:"):
-                return int(line.split()[-1])
-    return pid
+    """Its id in the namespace that it lives in; 0 when it has ended."""
+    ids = _read(f"/proc/{pid}/status").partition("\nNSpid:")[2].partition("\n")[0].split()
+    return int(ids[-1]) if ids else 0
 
 
-def _states(pid: int) -> list[str]:
-    """The letter of `ps` for each thread."""
-    found = []
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/stat") as file:
-            found.append(file.read().rpartition(")")[2].split()[0])
-    return found
+def _states(pid: int) -> set[str]:
+    """The states of its threads; empty when it has ended."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    told = (_read(f"/proc/{pid}/task/{thread}/stat").rpartition(")")[2].split() for thread in threads)
+    return {fields[0] for fields in told if fields}

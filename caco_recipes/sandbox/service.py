@@ -279,6 +279,8 @@ class Service:
             self.poll.unregister(child.handle)
             os.close(child.handle)
         del self.running[child.handle]
+        if child.killed == KILLED_IDLE and status != signal.SIGKILL:
+            child.killed = 0  # it came to its end by itself first
         slot, cpu = child.slot, usage.ru_utime + usage.ru_stime
         results = slot.read_results(child.nonce, self.config["result_cap"])
         facts = child.facts or slot.read_facts()
