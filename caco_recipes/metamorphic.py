@@ -59,7 +59,7 @@ FEATURES = {
     "crash_share": "float64",
 }
 LONELY = 8  # failures without any success that make a program one for a single input
-SLOWER = 4  # times slower than the original before the short limit ends a variant
+SLOWER = 8  # times slower than the original before the short limit ends a variant
 IN_FLIGHT = 8  # programs per sandbox worker that wait for an answer at a time
 
 
@@ -75,7 +75,7 @@ class Config(StageConfig):
     )
     max_crash_share: float = option("Reject programs that fail on a larger share of their neighbours; 1 is off.", 0.5)
     cpu_seconds: float = option("CPU seconds of one execution.", 2.0)
-    variant_cpu_seconds: float = option("CPU seconds of one variant, unless a rejection hangs on it.", 0.5)
+    variant_cpu_seconds: float = option("CPU seconds of one variant, unless a rejection hangs on it.", 0.25)
     memory_mb: int = option("Memory of one program, in MB.", 512)
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ predicates on a whole input: whoever mutates proposes values and keeps those tha
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -38,8 +39,10 @@ class Number:
     step: Fraction
     prime: bool = False
 
-    def holds(self, value: Fraction) -> bool:
-        return self.low <= value <= self.high and (not self.prime or is_prime(int(value)))
+    @cached_property
+    def steps(self) -> tuple[int, int]:
+        """The least and the largest multiple of `step` in the range."""
+        return int(-(-self.low // self.step)), int(self.high // self.step)
 
 
 def number_domain(leaf: Any, name: str = "", facts: SourceFacts = UNKNOWN) -> Number | None:

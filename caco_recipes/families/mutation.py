@@ -90,14 +90,15 @@ def _multiple(number: Number, divisor: Fraction, rng: random.Random) -> Fraction
 
 def draw(leaf: Any, number: Number, rng: random.Random) -> Any:
     """Another value of one number's domain, in the leaf's own type; the leaf itself if there is no other."""
-    low, high = -(-number.low // number.step), number.high // number.step
+    low, high = number.steps
     if low >= high:
         return leaf
+    now = exact(leaf)
     for _ in range(6):
-        drawn = number.step * rng.randint(int(low), int(high))
+        drawn = number.step * rng.randint(low, high)
         if number.prime:
             drawn = Fraction(next((n for n in range(int(drawn), int(drawn) + 200) if is_prime(n)), int(drawn)))
-        if drawn != exact(leaf) and (number.prime or number.holds(drawn)):
+        if drawn != now:
             return _as_type(leaf, drawn)
     return leaf
 
@@ -105,16 +106,17 @@ def draw(leaf: Any, number: Number, rng: random.Random) -> Any:
 def _as_type(leaf: Any, number: Fraction) -> Any:
     """A number as a value of the leaf's type; the leaf itself where that type has no such number."""
     tag = tag_of(leaf)
-    if abs(number) > LARGEST_REAL:
-        return leaf
+    if tag == "$int" or isinstance(leaf, int):
+        whole = int(number)
+        return whole if -LARGEST_PLAIN <= whole <= LARGEST_PLAIN else {"$int": str(whole)}
     if tag == "$frac":
         return {tag: f"{number.numerator}/{number.denominator}"}
+    if abs(number) > LARGEST_REAL:
+        return leaf
     if tag == "$dec":
         places = len(leaf[tag].partition(".")[2])
         return {tag: f"{float(number):.{places}f}"}
-    if isinstance(leaf, float):
-        return float(number)
-    return int(number) if abs(number) <= LARGEST_PLAIN else {"$int": str(int(number))}
+    return float(number)
 
 
 # ------------------------------------------------------------------------------------------------ structures

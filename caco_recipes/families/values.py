@@ -47,6 +47,8 @@ def replaced(value: Any, path: Path, leaf: Any) -> Any:
 
 def exact(leaf: Any) -> Fraction | None:
     """The exact value of a numeric leaf: what `repr` shows of a float; None for anything that isn't a finite number."""
+    if type(leaf) is int:
+        return Fraction(leaf)
     tag = tag_of(leaf)
     try:
         if tag == "$frac":
@@ -55,7 +57,7 @@ def exact(leaf: Any) -> Fraction | None:
         if tag in ("$dec", "$int"):
             return Fraction(leaf[tag]) if len(leaf[tag]) < 200 else None
         if is_number(leaf):
-            return Fraction(repr(leaf)) if isinstance(leaf, float) else Fraction(leaf)
+            return Fraction(repr(leaf)) if isinstance(leaf, float) else Fraction(leaf)  # text, not bits: 0.1 is 1/10
     except (ValueError, ZeroDivisionError):
         return None
     return None
