@@ -27,12 +27,12 @@ from caco_recipes import identity
 from caco_recipes.asking import ModelConfig, Resources, first_row, open_session, prompt_facts
 from caco_recipes.configs import option
 from caco_recipes.families import blind
-from caco_recipes.families.faithfulness import DERIVED, MISSING, SWAPPED, Finding, findings
+from caco_recipes.families.faithfulness import AGAINST, ASSUMED, DERIVED, DOUBTED, OPEN, Finding, findings
 from caco_recipes.families.values import tag_of
 from caco_recipes.prompts import load
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED
 
-VERSION = 1
+VERSION = 2
 FEATURES = {"faithfulness": "string", "blind_verdict": "string"}
 
 
@@ -43,6 +43,12 @@ class Config(ModelConfig):
     static: bool = option("Look every input value up in the problem.", True)
     derived: Literal["undecided", "accept", "reject"] = option(
         "What a value means that the problem does not state but one operation on its numbers gives.", "undecided"
+    )
+    assumed: Literal["undecided", "accept", "reject"] = option(
+        "What a value means that a problem of science leaves to the reader's tables.", "undecided"
+    )
+    doubted: Literal["undecided", "accept", "reject"] = option(
+        "What it means when two values would fit each other's names somewhat better.", "undecided"
     )
     blind: bool = option("Have a model write a program from the problem alone, and compare.", False)
     attempts: int = option("Programs that the model writes; one that agrees is enough.", 1)
@@ -114,7 +120,7 @@ def run(batch: dict[str, list], config: Config, checker: Checker) -> dict[str, l
         odd = [
             {"key": finding.key, "state": finding.state, "value": finding.value}
             for finding in read[place]
-            if finding.state in (MISSING, SWAPPED, DERIVED)
+            if finding.state in (*AGAINST, *OPEN)
         ]
         told: dict[str, Any] = {"static": odd}
         if compared is not None:
@@ -151,14 +157,13 @@ def _findings(row: dict[str, Any]) -> list[Finding]:
 
 
 def static_verdict(found: list[Finding], config: Config) -> tuple[str, str]:
-    """Verdict and reason by what the problem says of each input: the first that is missing or swapped is named."""
-    for finding in found:
-        if finding.state in (MISSING, SWAPPED):
-            return REJECTED, f"unfaithful:{finding.key}"
-    derived = [finding.key for finding in found if finding.state == DERIVED]
-    if not derived or config.derived == "accept":
-        return ACCEPTED, ""
-    return (REJECTED if config.derived == "reject" else UNDECIDED), f"unfaithful:{derived[0]}"
+    """Verdict and reason by what the problem says of each input: what speaks against the row is named first."""
+    means = {DERIVED: config.derived, ASSUMED: config.assumed, DOUBTED: config.doubted}
+    for state in (*AGAINST, "reject", "undecided"):
+        for finding in found:
+            if state in (finding.state, means.get(finding.state)):
+                return UNDECIDED if state == "undecided" else REJECTED, f"unfaithful:{finding.key}"
+    return ACCEPTED, ""
 
 
 def _with_blind(verdict: str, reason: str, compared: blind.Comparison, config: Config) -> tuple[str, str]:

@@ -30,7 +30,7 @@ from caco_recipes.asking import ModelConfig, Resources, ending, first_row, messa
 from caco_recipes.back_translate import extract_problem
 from caco_recipes.configs import option
 from caco_recipes.families.domains import infer
-from caco_recipes.families.faithfulness import MISSING, SWAPPED, findings
+from caco_recipes.families.faithfulness import AGAINST, findings
 from caco_recipes.families.filling import Template, template_of
 from caco_recipes.families.kinds import alike
 from caco_recipes.families.mutation import near_inputs
@@ -294,6 +294,6 @@ def _checked(draft: Draft, result: Any) -> tuple[str, str]:
     if result.output != draft.expected[0]:
         return REJECTED, "nondeterministic"
     for finding in findings(draft.problem, draft.value):
-        if finding.state in (MISSING, SWAPPED):
+        if finding.state in AGAINST:
             return REJECTED, f"unfaithful:{finding.key}"
     return ACCEPTED, ""

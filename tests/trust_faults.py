@@ -182,3 +182,36 @@ def swapped_inputs(row: dict[str, Any], rng: random.Random) -> str | None:
         return None
     one, two = rng.choice(pairs)
     return dump(value | {one: value[two], two: value[one]})
+
+
+def exchanged_keys(row: dict[str, Any], tagged: str) -> list[str]:
+    """The two keys whose values `swapped_inputs` exchanged."""
+    value, other = json.loads(row["input"]), json.loads(tagged)
+    return [key for key in value if value[key] != other[key]]
+
+
+NAMELESS = frozenset("num number total value val per the and for with amount count".split())
+
+
+def told_by_name(row: dict[str, Any], keys: list[str]) -> bool:
+    """Whether the problem has a word of one of two names that the other doesn't have: else nobody could tell them apart."""
+    parts = [{_bare(word) for word in re.findall(r"[A-Z]?[a-z]{2,}", key)} - NAMELESS for key in keys]
+    text = {_bare(word) for word in re.findall(r"[A-Za-z]{2,}", row["problem"])}
+    return bool((parts[0] ^ parts[1]) & text)
+
+
+def _bare(word: str) -> str:
+    return word.lower().removesuffix("s")
+
+
+def paired(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """Two programs each for up to `limit` problems that have programs by several authors, two by two."""
+    by_problem: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_problem.setdefault(" ".join(row["problem"].split()), []).append(row)
+    made: list[dict[str, Any]] = []
+    for group in by_problem.values():
+        other = next((row for row in group[1:] if row["source"] != group[0]["source"]), None)
+        if other and len(made) < 2 * limit:
+            made += [group[0], other]
+    return made

@@ -126,6 +126,8 @@ def in_problems(rows: list[dict[str, Any]]) -> list[Measured]:
     changed = Measured("changed number", "one number in the problem is another", fault=True)
     dropped = Measured("dropped condition", "the sentence with one of the numbers is gone", fault=True)
     swapped = Measured("swapped inputs", "two input values are exchanged", fault=True)
+    told = Measured("… told by name", "of those, a word of one of the two names stands in the problem", fault=True)
+    untold = Measured("… not told by name", "the others: `a`, `n1`, `total`", fault=True)
     for row in rows:
         value = json.loads(row["input"])
         verdict, reason = faithful.static_verdict(findings(row["problem"], value, row["code"]), config)
@@ -138,7 +140,9 @@ def in_problems(rows: list[dict[str, Any]]) -> list[Measured]:
         if other := faults.swapped_inputs(row, rng):
             counts = faithful.static_verdict(findings(row["problem"], json.loads(other), row["code"]), config)
             swapped.add(row["id"], *counts)
-    return [math, science, changed, dropped, swapped]
+            by_name = faults.told_by_name(row, faults.exchanged_keys(row, other))
+            (told if by_name else untold).add(row["id"], *counts)
+    return [math, science, changed, dropped, swapped, told, untold]
 
 
 def blind(rows: list[dict[str, Any]], boxes: Sandboxes) -> list[Measured]:

@@ -1,6 +1,6 @@
 """What the metamorphic and faithful checks find and what they wrongly reject, measured on faults planted in real rows.
 
-    python tests/benchmarks/check_trust.py SHARED_FOLDER [--programs N] [--workers N] [--write docs/trust.md] [--show]
+    python tests/benchmarks/check_trust.py SHARED_FOLDER [--programs N] [--problems N] [--workers N] [--write docs/trust.md] [--show]
 
 `--write` puts the tables between their marks in the page; `--show` prints the rows that were wrongly decided.
 """
@@ -21,20 +21,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("shared", type=Path)
     parser.add_argument("--programs", type=int, default=200, help="good programs for the metamorphic checks")
-    parser.add_argument("--pairs", type=int, default=800, help="good programs among which pairs are looked for")
+    parser.add_argument("--pairs", type=int, default=800, help="good programs for the static check")
+    parser.add_argument(
+        "--problems", type=int, default=150, help="problems with two authors' programs, for the blind check"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", choices=["metamorphic", "static", "blind"], help="one table only")
     parser.add_argument("--write", type=Path)
     parser.add_argument("--show", action="store_true")
     arguments = parser.parse_args()
-    rows = faults.good_programs(arguments.shared, max(arguments.programs, arguments.pairs))
+    everything = faults.good_programs(arguments.shared)
+    rows = everything[: max(arguments.programs, arguments.pairs)]
     with measured.Sandboxes(arguments.workers) as boxes:
         for name, make in {
             "metamorphic": lambda: measured.in_programs(
                 faults.executed(rows[: arguments.programs], boxes.pool), boxes
             ),
             "static": lambda: measured.in_problems(faults.executed(rows[: arguments.pairs], boxes.pool)),
-            "blind": lambda: measured.blind(faults.executed(rows[: arguments.pairs], boxes.pool), boxes),
+            "blind": lambda: measured.blind(
+                faults.executed(faults.paired(everything, arguments.problems), boxes.pool), boxes
+            ),
         }.items():
             if arguments.only and name != arguments.only:
                 continue
