@@ -7,7 +7,8 @@ and `blind_verdict` (`agrees`, `disagrees`, `no_program` or empty when not asked
 1. Static (`families/faithfulness.py`): every number of the input stands in the problem, in whatever notation, or is
    common knowledge. Rejected: `unfaithful:KEY` for an input whose value the problem does not tell, or tells of another
    input (`swapped`). Undecided, by `derived`: a value that one operation on stated numbers gives: it may be a step of the
-   solution, or a change of the problem that happens to fit.
+   solution, or a change of the problem that happens to fit; by `assumed`: what a problem of science leaves to tables; by
+   `doubted`: two values that would fit each other's names or order somewhat better.
 2. Blind, with `blind: true`: a model writes a program from the problem alone. It runs in the sandbox and must agree with
    ours on the original input, and on every input of the family where its inputs can be told apart by their values.
    Rejected: `unfaithful:KEY` for the input on whose change they part, `unfaithful:output` when the originals differ.

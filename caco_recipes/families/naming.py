@@ -71,6 +71,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys("speed mph kmph".split(), (SPEED, LENGTH, PLAIN)),
 }  # fmt: skip
 COUNTS = frozenset("num number count quantity".split())
+NUMBERING = COUNTS | {"val", "value", "term", "var", "input", "coef", "coeff", "coefficient"}
 RATES = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year", "annual": "year",
          "annually": "year"}  # fmt: skip
 # What a single letter stands for in formulas.
@@ -155,7 +156,7 @@ def named(key: str, described: str = "") -> Name:
         number = int(part) if part.isdigit() else WORDS.get(lower, ORDINALS.get(lower))
         order.append(concept(part) if number is None or (lower == "second" and not rate and place == 0) else number)
         if number is not None:
-            inside = 0 < place and number > 2
+            inside = number > 2 and place > 0 and _counts_words(parts[place - 1].lower())
             numbered = numbered or (inside and place < len(parts) - 1)
             words |= {f"#{number}": 0.7} if inside else {}
             words |= {lower: 0.7} if lower in ORDINALS else {}
@@ -176,6 +177,11 @@ def named(key: str, described: str = "") -> Name:
     last = next((part for part in reversed(parts) if not part.isdigit()), "").lower()
     count = bool(COUNTS & {parts[0].lower()} if parts else False) or (not kinds and bool(PLURAL.fullmatch(last)))
     return Name(key, words, () if count else kinds, count, tuple(order))
+
+
+def _counts_words(last: str) -> bool:
+    """Whether a number behind this word is one of the text (`day_7`, `with_7`), not the name's own (`n7`, `value_7`)."""
+    return (len(last) > 2 or last in EMPTY) and last not in NUMBERING
 
 
 def before(one: Name, two: Name) -> bool | None:
