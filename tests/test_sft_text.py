@@ -201,14 +201,20 @@ def test_packing_keeps_every_row_whole_and_apart(tmp_path, attention):
     rows = [
         {"instruction": f"Add {n} and {n * 7}", "output": "It is " + "so " * (n % 9) + str(n * 8)} for n in range(40)
     ]
-    plain, tokenizer, folder = prepared(tmp_path, rows, max_length=128)
-    packed, _, _ = prepared(tmp_path, rows, max_length=128, packing=True)
+    rows[7]["output"] += " so" * 60
+    plain, tokenizer, folder = prepared(tmp_path, rows, max_length=200)
+    # That row is exactly at the limit: it fills a pack and keeps its end token.
+    limit = max(len(ids) for ids in plain.train["input_ids"])
+    packed, _, _ = prepared(tmp_path, rows, max_length=limit, packing=True)
     assert len(packed.train) < len(plain.train) == 40
+    assert packed.counts["outcomes"] == {"kept": 40}
+    assert [limit] in packed.train["seq_lengths"][:]
+    assert all(row["labels"][-1] == tokenizer.eos_token_id for row in plain.train)
     singles = {tuple(row["input_ids"]): tuple(row["labels"]) for row in plain.train}
     found = {}
     for pack in packed.train:
         start = 0
-        assert sum(pack["seq_lengths"]) == len(pack["input_ids"]) <= 128
+        assert sum(pack["seq_lengths"]) == len(pack["input_ids"]) <= limit
         for length in pack["seq_lengths"]:
             found[tuple(pack["input_ids"][start : start + length])] = tuple(pack["labels"][start : start + length])
             start += length
