@@ -340,13 +340,13 @@ def test_a_missing_feature_leads_to_the_next_level(root):
     if os.getuid() != 0 or why_not("strict") or not os.path.exists("/proc/sys/user/max_user_namespaces"):
         pytest.skip("needs the right to forbid namespaces to itself")
     script = """
-        from caco_recipes.sandbox import confine, levels
+        from caco_recipes.sandbox import confine, levels, seccomp
         import caco_recipes.sandbox.worker as worker
         plain = worker.environment
         # a parent that installs a filter against unshare: what a container's profile does
         import ctypes, struct
         libc = confine.libc()
-        code = confine._op(0x20, 0) + confine._op(0x15, 272, 0, 1) + confine._op(0x06, 0x50001) + confine._op(0x06, 0x7FFF0000)
+        code = seccomp._op(0x20, 0) + seccomp._op(0x15, 272, 0, 1) + seccomp._op(0x06, 0x50001) + seccomp._op(0x06, 0x7FFF0000)
         confine.no_new_privs()
         confine.Filter(code).install()
         found = levels.probe()

@@ -22,21 +22,34 @@ import socket
 import struct
 import sys
 import time
+import types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FRAME = struct.Struct("<I")
 
 
 def load(name: str) -> dict:
-    """The names of a sibling file, run outside `sys.modules` and with a private copy of the builtins.
+    """The names of a sibling file, run (once) outside `sys.modules` and with a private copy of the builtins.
 
     Programs find neither the module nor a way to patch what it calls.
     """
+    if name in loaded:
+        return loaded[name]
     path = os.path.join(HERE, name + ".py")
-    names = {"__builtins__": dict(vars(builtins)), "__name__": "caco_sandbox_" + name, "__file__": path}
+    names = {"__builtins__": vars(builtins) | {"__import__": import_privately}, "__name__": "caco_sandbox_" + name}
+    loaded[name] = names
     with open(path, encoding="utf-8") as file:
         exec(compile(file.read(), path, "exec"), names)
     return names
+
+
+def import_privately(name: str, *rest, public=builtins.__import__):
+    """An import in one of these files: of a sibling the copy that is loaded here, of all else the module."""
+    package, _, sibling = name.rpartition(".")
+    return types.SimpleNamespace(**load(sibling)) if package == "caco_recipes.sandbox" else public(name, *rest)
+
+
+loaded: dict[str, dict] = {}
 
 
 # what it does, in the order of a program's way
