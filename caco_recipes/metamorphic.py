@@ -160,7 +160,11 @@ def _columns(row: dict[str, Any], family: "Family", config: Config) -> dict[str,
         reruns=config.reruns,
         variants=len(family.variants),
         insensitive=family.insensitive or None,
-        limits={"cpu_seconds": config.cpu_seconds, "memory_mb": config.memory_mb},
+        limits={
+            "cpu_seconds": config.cpu_seconds,
+            "variant_cpu_seconds": config.variant_cpu_seconds,
+            "memory_mb": config.memory_mb,
+        },
         variants_sha256=identity.sha256_text(json.dumps(family.variants)) if family.variants else "",
     )
     return {

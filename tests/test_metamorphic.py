@@ -263,6 +263,29 @@ def test_a_limit_that_only_the_repeated_run_hits_leaves_it_open():
         assert (one.verdict, one.reason) == ("undecided", "timeout:cpu")
 
 
+# Most moves of `k` change nothing at once, those that matter take their time.
+LATE = program("def f(n, k):\n    return n + (sum(range(10**7)) if k > 99 else 0)", '{"n": 12, "k": 5}')
+SLOW = program("def f(n):\n    return n + sum(range(10**7))", '{"n": 12}')
+
+
+def test_the_short_limit_alone_rejects_nothing():
+    with Pool(workers=1) as pool:
+        row = _run({"late": LATE}, pool, [], Config(reruns=0, variant_cpu_seconds=0.02))["late"]
+        assert (row["verdict"], row["sensitive_inputs"]) == ("accepted", ["n", "k"])
+        row = _run({"late": LATE}, pool, [], Config(reruns=0, variant_cpu_seconds=0.02, cpu_seconds=0.02))["late"]
+        assert row["reason"] == "insensitive:k"  # nothing is left to look longer with
+        row = _run({"slow": SLOW}, pool, [], Config(reruns=0, variant_cpu_seconds=0.02, variants=2))["slow"]
+        assert row["verdict"] == "accepted" and len(json.loads(row["variants"])) == 2
+
+
+def test_a_computed_input_is_repeated_as_it_is_written():
+    """Handed in, the recorded value would hide that another run draws another one."""
+    drawn = "import random\ninput = {'n': random.randint(0, 10**6)}\noutput = input['n'] + 1\nprint(output)\n"
+    with Pool(workers=1) as first, Pool(workers=1, seed=1) as second:
+        row = _run({"drawn": drawn}, first, [second], Config(reruns=1))["drawn"]
+        assert (row["verdict"], row["reason"]) == ("rejected", "nondeterministic")
+
+
 # ------------------------------------------------------------------------------------------------ the step
 
 
