@@ -1,9 +1,9 @@
 """On a CPU a training process keeps the memory that it frees.
 
 A step allocates and frees the same large tensors as the step before. glibc hands each of them back to the system and asks
-for it anew, and the system zeroes it page by page: some 400,000 page faults per step of a 135M model, a tenth of its CPU
-time and more of its wall time, because one thread faults while the others wait. Kept memory makes the peak of later steps
-what the first steps' peak was; it adds nothing to it (tests/benchmarks/bench_plan_memory.py).
+for it anew, and the system zeroes it page by page: 100,000 to 500,000 page faults per step of a 135M model, and the other
+threads wait while one faults. Kept memory raises the peak a little: by 6 % in the worst case of
+tests/benchmarks/bench_plan_memory.py.
 """
 
 import ctypes

@@ -4,6 +4,7 @@
 
 Arms, on the same rows (programs of the shared seed data, in CodeGen's text):
     reference      the paper's way: 8 rows per step, padded to the longest, max_length 2048, no length grouping, sdpa
+    …, memory kept       the same, but freed memory stays with the process (cpu_memory.py)
     packing, sdpa  packs of up to 2048 tokens, one per step, with the mask and head of the libraries
     same rows      the reference's 8 rows per step without padding, as the recipes run here: same loss curve
     packing        packs of up to 2048 tokens, as `packing: true` trains them on a CPU (our attention, head and memory)
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 ARMS = {
     "reference": {"batch": 8},
+    "reference, memory kept": {"batch": 8, "keep": True},
     "packing, sdpa": {"packing": True},
     "same rows": {"batch": 8, "ours": True, "padding_free": True},
     "packing": {"packing": True, "ours": True},
@@ -62,10 +64,12 @@ def train(name: str, options: argparse.Namespace) -> None:
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from caco_recipes.training import packed_attention, tokens
+    from caco_recipes.training import cpu_memory, packed_attention, tokens
     from caco_recipes.training.trainer import CacoSFTTrainer
 
     arm = ARMS[name]
+    if arm.get("keep"):
+        cpu_memory.keep()
     ours, packing = arm.get("ours", False), arm.get("packing", False)
     tokenizer, warm_up, rows = encoded_rows(options)
     if packing:
