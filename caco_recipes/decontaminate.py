@@ -43,7 +43,9 @@ class Config(StageConfig):
         "What a borderline match is when no embedder is named.", "undecided"
     )
     embedder: str = option("Embedding model that decides borderline matches; the indexes must be made with it.", "")
-    embed_threshold: float = option("Cosine from which a borderline match is a contamination.", 0.75)
+    embed_threshold: float = option(
+        "Cosine from which a borderline match is a contamination (0.75: docs/trust.md).", 0.75
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
