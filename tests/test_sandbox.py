@@ -275,7 +275,7 @@ def test_inside_a_ray_task(root):
             with Pool(1) as pool:
                 return [(r.status, r.output) for r in pool.run([PROGRAM.format(n=first + n) for n in range(5)])]
 
-        parts = ray.get([execute.remote(0), execute.remote(5)], timeout=120)
+        parts = ray.get([execute.remote(0), execute.remote(5)], timeout=600)
     finally:
         ray.shutdown()
     assert [row for part in parts for row in part] == [("ok", str(2 * n)) for n in range(10)]
