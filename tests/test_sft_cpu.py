@@ -81,6 +81,20 @@ def test_the_head_gives_trls_loss_gradients_and_metrics(folder, monkeypatch):
         torch.testing.assert_close(our_gradients[name], gradient, atol=1e-5, rtol=1e-4)
 
 
+def test_in_bfloat16_our_gradients_are_as_near_to_float32s_as_trls(folder):
+    """The head multiplies in bfloat16 where TRL's goes over to float32: all gradients together are no worse for it."""
+    _, exact = step(load(folder), batch(), scale=0.1)
+    apart = []
+    for ours in (True, False):
+        model = load(folder, dtype=torch.bfloat16)
+        assert not ours or cpu_head.use(model)
+        _, gradients = step(model, batch(), scale=0.1)
+        squares = [(gradients[name].float() - value).square().sum() for name, value in exact.items()]
+        apart.append((sum(squares) / sum(value.square().sum() for value in exact.values())).sqrt().item())
+    print(f"from float32's gradients: {apart[0]:.4f} with our head, {apart[1]:.4f} with TRL's")
+    assert apart[0] < 0.05 and apart[0] < 1.2 * apart[1]
+
+
 def trained(model, rows, folder, ours: bool, steps: int, batch: int):
     """(losses, weights after training by name, weights before) of a seeded run with our head or with TRL's."""
     from datasets import Dataset
