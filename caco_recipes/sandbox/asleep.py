@@ -43,9 +43,9 @@ def _children(pid: int) -> list[int]:
 
 
 def _innermost_id(pid: int) -> int:
-    """Its id in the namespace that it lives in; 0 when it has ended."""
-    ids = _read(f"/proc/{pid}/status").partition("\nNSpid:")[2].partition("\n")[0].split()
-    return int(ids[-1]) if ids else 0
+    """Its id in the namespace that it lives in; 0 when it has ended. Raises `IndexError` where the system doesn't say."""
+    status = _read(f"/proc/{pid}/status")
+    return int(status.partition("\nNSpid:")[2].partition("\n")[0].split()[-1]) if status else 0
 
 
 def _states(pid: int) -> set[str]:
