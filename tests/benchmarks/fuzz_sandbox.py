@@ -277,7 +277,7 @@ TAGGED_INPUTS = (
     "{}",
     '{"$float":"nan"}',
 )
-HARNESS = Harness(codec.Encoder(READER.bounds), codec.TooLarge, rules.facts_text, screen.refusal, None, 65_536)
+HARNESS = Harness(codec.Encoder(READER.bounds), codec.TooLarge, rules.facts_text, screen.refusal, None, 65_536, 3)
 
 
 def too_slow(*_) -> None:
