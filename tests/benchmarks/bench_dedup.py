@@ -1,6 +1,7 @@
 """Speed and peak memory of dedup and decontamination on a million problem texts, and of MinHash against rensa.
 
     python tests/benchmarks/bench_dedup.py [--rows 1000000] [--shared FOLDER]
+    python tests/benchmarks/bench_dedup.py --templates
 
 The texts are the shared seed problems, written again and again with other numbers, names and a few other words; one in
 twenty is a copy, one in twenty a light edit. Each part runs in a process of its own, which reports its peak memory (made
@@ -114,6 +115,28 @@ def rensa(shared: Path, rows: int) -> dict[str, float]:
     return seconds
 
 
+def templates() -> None:
+    """Rows of one template that differ in numbers alone: few, some and most of whose shingles hold a number."""
+    from caco_recipes.duplicates.near_copies import NearCopies
+
+    told = {
+        "many numbers": "Tom has {} apples and {} pears in {} baskets. How many pieces of fruit does he have in one basket?",
+        "two numbers": "A shop sells {} pencils and {} books in one week of the year. How many things did it sell in this "
+        "week, pencils and books together, before the owner closed the doors?",
+        "one number": "A farmer keeps {} hens near the river, and every hen lays one egg on every day of the week but "
+        "Sunday. How many boxes of twelve eggs does the farmer sell in a year that has as many weeks as usual?",
+    }
+    for name, template in told.items():
+        for rows in (20_000, 40_000, 80_000):
+            draw = random.Random(1)
+            made = [template.format(*(draw.randrange(10**6) for _ in range(3))) for _ in range(rows)]
+            near_copies, start = NearCopies(), time.process_time()
+            near_copies.add(made)
+            pairs = near_copies.pairs(0.7)
+            seconds = time.process_time() - start
+            print(f"{name:12}  {rows:,} rows  {seconds:.1f} CPU s  {len(pairs.score):,} pairs", flush=True)
+
+
 def measured(part, shared: Path, rows: int, pipe) -> None:
     found = part(shared, rows)
     pipe.send((found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6))
@@ -123,7 +146,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--shared", type=Path, default=os.environ.get("CACO_SHARED"))
+    parser.add_argument("--templates", action="store_true", help="only rows of one template")
     options = parser.parse_args()
+    if options.templates:
+        templates()
+        return
     shared = options.shared or Path(__file__).resolve().parents[3] / "shared"
     total: dict[str, float] = {}
     rates: dict[str, float] = {}
