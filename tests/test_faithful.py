@@ -7,7 +7,7 @@ from stage_runs import dropped, kept, recording, run_stages, write_json_lines
 
 from caco_recipes import faithful
 from caco_recipes.faithful import Config
-from caco_recipes.families.blind import aligned
+from caco_recipes.families.blind import aligned, constants
 from caco_recipes.verdicts import check_reason
 
 PROBLEM = "A shop sells 12 pens at $2.50 each and takes 20% off the total. What is to be paid?"
@@ -79,6 +79,10 @@ def test_inputs_are_matched_by_value():
     assert aligned({"a": 12, "b": 12}, {"x": 12}, {"a": 9, "b": 12}) is None
     assert aligned({"xs": [1, 2]}, {"values": [1, 2]}, {"xs": [3, 4]}) == {"values": [3, 4]}
     assert aligned({"a": 3}, {"$tuple": [3]}, {"a": 4}) is None
+    assert aligned({"a": 10}, {"b": 10}, {"a": 4}, constants("def f(b):\n    return b + 10 * 12\n")) is None
+    assert aligned({"a": 10}, {"b": 10}, {"a": 4}, constants("def f(b):  # 10 of them\n    return b * 2\n")) == {
+        "b": 4
+    }
 
 
 def blind_run(folder, text, problem=PROBLEM, answer="24.0", code=CODE, **keys):

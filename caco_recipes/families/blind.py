@@ -1,10 +1,12 @@
 """The blind check: a program that a model wrote from the problem alone, against ours.
 
 Their inputs have other names, so they are matched by value: ours is `0.25`, theirs `25`, where no other input could be
-meant. What can't be matched can't be changed, and then only the original outputs are compared.
+meant, and where their functions don't have the number as a constant besides (a change would miss it). What can't be matched
+can't be changed, and then only the original outputs are compared.
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -17,6 +19,10 @@ from caco_recipes.prompts import load
 from caco_recipes.verdicts import ACCEPTED, REJECTED, UNDECIDED
 
 SCALES = (Fraction(1), Fraction(100), Fraction(1, 100))
+SAID = re.compile(r"#.*$|\"\"\"(?:.|\n)*?\"\"\"", re.MULTILINE)  # comments and docstrings
+NUMBER = re.compile(r"(?<![\w.])\d{1,15}(?:\.\d{1,15})?(?![\w.])")
+# Constants that formulas have anyway: as an input's value they are still matched.
+EVERYWHERE = frozenset({Fraction(0), Fraction(1), Fraction(2), Fraction(100)})
 
 
 @dataclass
@@ -102,7 +108,9 @@ def compare_program(row: dict[str, Any], code: str, result: Any, config: Any, po
         return Comparison("disagrees", "output", 1, outputs=outputs)
     ours, theirs = json.loads(row["input"] or "{}"), json.loads(result.input or "{}")
     family = json.loads(row.get("variants") or "[]")
-    plan = [(one, moved) for one in family if (moved := aligned(ours, theirs, json.loads(one["input"]))) is not None]
+    fixed = constants(code)
+    moves = [(one, aligned(ours, theirs, json.loads(one["input"]), fixed)) for one in family]
+    plan = [(one, moved) for one, moved in moves if moved is not None]
     compared = 1
     parted: list[tuple[int, str]] = []
     if plan:
@@ -140,8 +148,19 @@ def agree(ours: str, theirs: str, their_text: str, policy: str) -> bool | None:
     return None if verdict == UNDECIDED else verdict == ACCEPTED
 
 
-def aligned(ours: dict[str, Any], theirs: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any] | None:
-    """`theirs` with our changes made to it; None when a changed input has no single counterpart by value."""
+def constants(code: str) -> frozenset[Fraction]:
+    """The numbers in a program's functions, read as text: what its `input` can't change."""
+    functions = SAID.sub("", code.partition("\ninput = ")[0])
+    return frozenset(Fraction(number) for number in NUMBER.findall(functions)) - EVERYWHERE
+
+
+def aligned(
+    ours: dict[str, Any], theirs: dict[str, Any], changed: dict[str, Any], fixed: frozenset[Fraction] = frozenset()
+) -> dict[str, Any] | None:
+    """`theirs` with our changes made to it; None when a changed input has no single counterpart by value.
+
+    `fixed` are the constants of their functions: an input with such a value has another counterpart there.
+    """
     if not isinstance(theirs, dict) or tag_of(theirs):
         return None
     moved = dict(theirs)
@@ -152,6 +171,8 @@ def aligned(ours: dict[str, Any], theirs: dict[str, Any], changed: dict[str, Any
         if len(found) != 1 or sum(_same(ours[key], value, Fraction(1)) for value in ours.values()) != 1:
             return None
         name, scale = found[0]
+        if exact(theirs[name]) in fixed or exact(ours[key]) in fixed:
+            return None
         if scale == 1 and exact(new) is None:
             moved[name] = new
             continue
