@@ -89,7 +89,7 @@ def test_the_chat_endpoint_leaves_the_template_to_the_server(nano, serve):
 
 
 def test_many_requests_are_under_way_at_once_but_not_more_than_allowed(nano, serve):
-    server = serve()
+    server = serve(faults=lambda number: time.sleep(0.1))  # one whose answers take their time: more at once pays
     answers = dict(client(nano, server, max_in_flight=12).generate(requests(120)))
     assert len(answers) == 120 and not any(answer.error for answer in answers.values())
     assert 8 < server.most_at_once <= 12
