@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import shutil
+import subprocess
 import sys
 
 import pytest
 
-from caco_recipes.sandbox import Limits, Pool, native
+from caco_recipes.sandbox import Limits, Pool, memory, native
 from caco_recipes.sandbox.levels import why_not
 
 pytestmark = [
@@ -85,6 +86,22 @@ PROGRAMS = [
     "from sympy import *\nx = symbols('x')\noutput = solve(x**2 - 2)",
     "output = open('/etc/passwd').read()",
     "x = bytearray(1 << 40)",
+    "import sys\nfor i in range(1, 40):\n    try:\n        sys.setrecursionlimit(i)\n        break\n    except RecursionError:\n"
+    "        pass\noutput = {1}",
+    "import sys\nfor i in range(1, 40):\n    try:\n        sys.setrecursionlimit(i)\n        break\n    except RecursionError:\n"
+    "        pass\nraise ValueError('x')",
+    "import sys\nsys.setprofile(lambda *a: None)\noutput = {1}",
+    "import sys\nsys.setrecursionlimit = sys.settrace = None\noutput = {1}",
+    "class K:\n    def __hash__(self):\n        return hash('output')\n    def __eq__(self, other):\n        raise ValueError('eq')\n"
+    "globals()[K()] = 1",
+    "class K:\n    def __hash__(self):\n        return hash('input')\n    def __eq__(self, other):\n        raise ValueError('eq')\n"
+    "globals()[K()] = 1\noutput = 1",
+    "import sys\nseen = []\nold = sys.stdout.flush\ndef once():\n    seen.append(1)\n    if len(seen) == 1:\n        raise ValueError('once')\n"
+    "sys.stdout.flush = once\noutput = 1",
+    "import sys\nseen = []\nsys.stdout.flush = lambda: seen.append(1)\noutput = seen, {1}",
+    "import threading, time\nthreading.Thread(target=lambda: time.sleep(0.2), daemon=True).start()\noutput = 1",
+    "import signal\nsignal.signal(signal.SIGALRM, lambda *a: None)\nsignal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)\n"
+    "n = sum(range(10**6))\noutput = [n]",
     "class A:\n    def __del__(self):\n        raise ValueError\nA()\noutput = 1",
     "import atexit\natexit.register(print, 'late')\noutput = 1",
 ]
@@ -109,6 +126,71 @@ def test_compiled_and_interpreted_give_the_same(monkeypatch, shared):
     for program, one, other in zip(programs, compiled, interpreted, strict=True):
         assert one == other, program
     assert sum(one["status"] == "ok" for one in compiled) > 200
+
+
+def test_memory_is_that_of_the_program_in_both(monkeypatch):
+    programs = ["x = bytearray(40 << 20)\nfor i in range(0, len(x), 4096):\n    x[i] = 1\noutput = 1", "output = 1"]
+
+    def once() -> list[float]:
+        with Pool(1, Limits(slow_cpu_seconds=None)) as pool:
+            return [result.peak_memory_mb for result in pool.run(programs)]
+
+    compiled = once()
+    monkeypatch.setattr(native, "library", lambda: None)
+    for large, small in (compiled, once()):
+        assert 38 < large < 46 and small < 6
+
+
+def test_large_bounds_are_no_bounds_of_the_compiled_part(monkeypatch):
+    limits = Limits(slow_cpu_seconds=None, value_kb=1 << 21, value_items=1 << 40)
+    with Pool(1, limits) as pool:
+        large, small = pool.run(["output = list(range(4500))", "output = [1]"])
+    assert large.ok and large.output == json.dumps(list(range(4500)), separators=(",", ":")) and small.output == "[1]"
+
+
+def test_a_damaged_library_is_compiled_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    make = native.library.__wrapped__
+    made = make()
+    (kept,) = (tmp_path / "caco_recipes").iterdir()
+    assert make() == made and kept.stat().st_size == len(made) + 32
+    kept.write_bytes(kept.read_bytes()[:5000])
+    assert make() == made and kept.stat().st_size == len(made) + 32
+
+
+GATHER = """
+import ctypes, decimal, fractions, random, statistics, sys
+from caco_recipes.sandbox import memory
+library = ctypes.PyDLL(sys.argv[1])
+before = len(memory.mappings())
+assert memory.gather_mappings({}, library.caco_gather)
+after = memory.mappings()
+assert len(after) < before / 2 and any(rights == "rwxp" for _, _, rights, *_ in after)
+assert statistics.mean([fractions.Fraction(1, 3), decimal.Decimal(1)][:1]) == fractions.Fraction(1, 3)
+print("ok")
+"""
+
+
+def test_mappings_are_gathered_wherever_they_lie(tmp_path, root):
+    """The addresses are other ones each time."""
+    library = tmp_path / "library.so"
+    library.write_bytes(native.library())
+    for _ in range(15):
+        done = subprocess.run([sys.executable, "-c", GATHER, str(library)], cwd=root, capture_output=True, text=True)
+        assert done.stdout == "ok\n", done.stderr
+
+
+def test_what_must_stay_in_its_place_does():
+    page = 4096
+    place = 1 << 30
+    found = []
+    for rights, name in (("r--p", "/a.so"), ("r-xp", "/a.so"), ("rw-p", "/a.so"), ("rw-p", ""), ("rw-p!", ""), ("r--p", "/b.so"),
+                         ("r-xp", "/b.so"), ("rw-p", "/b.so"), ("---p", ""), ("rw-s", "/dev/shm/x"), ("rw-p", "[stack]")):  # fmt: skip
+        found.append((place, place + page, rights, name, page))
+        place += page
+    (one, other) = memory.stretches(found)
+    assert one == (1 << 30, (1 << 30) + 4 * page, [(one[0] + n * page, one[0] + (n + 1) * page) for n in range(4)])
+    assert other[:2] == ((1 << 30) + 5 * page, (1 << 30) + 9 * page) and len(other[2]) == 3
 
 
 @pytest.mark.parametrize("kilobytes", [1, 2])

@@ -20,17 +20,24 @@ class Tools(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in "builtins builtins_name main_name output_name input_name".split()),
-        *((name, ctypes.c_void_p) for name in ("standard_output", "flush_name", "finish")),
-        *((name, ctypes.c_int) for name in "frames characters items depth".split()),
+        *((name, ctypes.c_void_p) for name in "standard_output flush_name finish no".split()),
+        *((name, ctypes.c_int) for name in "frames enough characters items depth".split()),
     ]
 
     @classmethod
     def of(cls, zygote) -> "Tools":
         harness = zygote.harness
-        objects = (builtins, "__builtins__", "__main__", "output", "input", harness.stdout, "flush", harness.finish)
-        bounds = zygote.bounds
-        tools = cls(*map(id, objects), 0, bounds.characters, bounds.items, bounds.depth)
+        objects = (
+            *(builtins, "__builtins__", "__main__", "output", "input", harness.stdout, "flush", harness.finish),
+            zygote.harness_module["MISSING"],
+        )
+        # what is beyond these bounds the harness encodes
+        bounds = (
+            min(bound, 1 << 20) for bound in (zygote.bounds.characters, zygote.bounds.items, zygote.bounds.depth)
+        )
+        tools = cls(*map(id, objects), 0, 2 * zygote.harness_module["FRAMES"], *bounds)
         tools.kept = objects
+        harness.captured = zygote.harness_module["MISSING"]  # by no program of the warm-up
         vars(builtins)[zygote.harness_module["CAPTURE"]] = harness.capture
         return tools
 

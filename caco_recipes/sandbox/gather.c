@@ -24,24 +24,27 @@ static long call(long number, long a, long b, long c, long d, long e)
 int caco_gather(unsigned long low, unsigned long high, const struct part *parts, long count)
 {
     unsigned long length = high - low;
-    long got = call(SYS_mmap, 0, length + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    /* One huge page more to choose a start from, and one below the stretch, which reaches further down than what lies in it
+       now: a new mapping is put right under the others, and must not overlap. */
+    long got = call(SYS_mmap, 0, length + 2 * HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (got < 0 && got > -4096)
         return -1;
     /* at the same distance from a huge page's start, so that huge pages move whole */
     unsigned long first = (unsigned long)got, place = first + ((low - first) & (HUGE_PAGE - 1));
     if (place > first)
         call(SYS_munmap, first, place - first, 0, 0, 0);
-    call(SYS_munmap, place + length, first + HUGE_PAGE - place, 0, 0, 0);
-    /* the call that may write (where a symbol is found) comes before the copy; what follows writes nothing */
-    if (call(SYS_mprotect, place, length, PROT_READ | PROT_WRITE | PROT_EXEC, 0, 0) != 0) {
-        call(SYS_munmap, place, length, 0, 0, 0);
-        return -1;
-    }
+    call(SYS_munmap, place + length, first + 2 * HUGE_PAGE - place, 0, 0, 0);
     for (long i = 0; i < count; i++) {
         const uint64_t *from = (const uint64_t *)parts[i].start, *end = (const uint64_t *)parts[i].end;
         volatile uint64_t *to = (volatile uint64_t *)(place + (parts[i].start - low));
         while (from < end)
             *to++ = *from++;
+    }
+    /* After the copy: some processors have to be told of code that was written, which the kernel does here. Neither call
+       writes to the stretch; their function has been found by the calls before. */
+    if (call(SYS_mprotect, place, length, PROT_READ | PROT_WRITE | PROT_EXEC, 0, 0) != 0) {
+        call(SYS_munmap, place, length, 0, 0, 0);
+        return -1;
     }
     if (call(SYS_mremap, place, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, low) != (long)low) {
         call(SYS_munmap, place, length, 0, 0, 0);

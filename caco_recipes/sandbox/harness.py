@@ -29,6 +29,10 @@ FRAMES = 1000  # the interpreter's own recursion limit
 EXEC_FRAMES = 1 if sys.version_info < (3, 12) else 0  # before 3.12 the call of exec(), or of a C function, counts too
 RAISE = opcode.opmap["RAISE_VARARGS"]
 MISSING = object()
+# bound now: a program may put others into `sys`
+set_trace, set_profile, set_limit, set_digits = (
+    *(sys.settrace, sys.setprofile, sys.setrecursionlimit, sys.set_int_max_str_digits),
+)
 
 
 class Harness:
@@ -127,22 +131,31 @@ class Harness:
             exec(code, names)
         except BaseException as caught:
             error = caught
+        # before anything else of ours runs: the program may have left a tracer or a tiny limit behind
+        set_trace(None)
+        set_profile(None)
+        set_limit(2 * FRAMES)
         return self.outcome(names, error, known == LITERAL)
 
-    def outcome(self, names: dict, error: BaseException | None, input_known: bool) -> tuple[str, str, str, str, str]:
-        """What `run` returns, from what the program has left behind."""
+    def outcome(
+        self, names: dict, error: BaseException | None, input_known: bool, flushed: object = MISSING
+    ) -> tuple[str, str, str, str, str]:
+        """What `run` returns, from what the program has left behind; `flushed` is None or an error when that is done."""
         status, detail = "ok", ""
         if isinstance(error, SystemExit):
             if error.code not in (None, 0) or "output" not in names:
                 status, detail = "error", self.describe(error)
         elif error is not None:
             status, detail = self.classify(error), self.describe(error)
-        try:
-            self.stdout.flush()
-        except BaseException as caught:
-            if status == "ok":
-                status, detail = self.classify(caught), self.describe(caught)
-        self.restore()
+        if flushed is MISSING:
+            try:
+                self.stdout.flush()
+                flushed = None
+            except BaseException as caught:
+                flushed = caught
+        if flushed is not None and status == "ok":
+            status, detail = self.classify(flushed), self.describe(flushed)
+        set_digits(MAX_DIGITS)
         captured = "" if self.captured is MISSING else self.captured or ""
         if status != "ok":
             return status, detail, captured, "", ""
@@ -160,13 +173,6 @@ class Harness:
             return "output_limit", str(error), captured, "", ""
         except BaseException as error:
             return self.classify(error), self.describe(error), captured, "", ""
-
-    def restore(self) -> None:
-        """Undoes what would hinder the encoder: tracing, a tiny recursion limit, a bound on the digits of ints."""
-        sys.settrace(None)
-        sys.setprofile(None)
-        sys.setrecursionlimit(2 * FRAMES)
-        sys.set_int_max_str_digits(MAX_DIGITS)
 
     def text_of(self, output) -> str:
         """What `print(output)` shows, cut to the limit."""
@@ -218,9 +224,11 @@ class Harness:
         """One program in this process, compiled by the server's compiler process."""
         os.write(results, nonce + record(*self.run(marshal.loads(code), known=known)))
 
-    def finish(self, names: dict, error: BaseException | None, nonce: bytes, input_known: bool) -> None:
+    def finish(
+        self, names: dict, error: BaseException | None, nonce: bytes, input_known: bool, flushed: object
+    ) -> None:
         """The end of a program that program.c has run: called by it for all but the plainest. Never returns."""
-        os.write(self.results, nonce + record(*self.outcome(names, error, input_known)))
+        os.write(self.results, nonce + record(*self.outcome(names, error, input_known, flushed)))
         self.exit_now(0)
 
     def main_single(self, source: str, want_rules: bool, facts_to: int, nonce: bytes, results: int) -> None:

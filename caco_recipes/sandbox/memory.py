@@ -10,6 +10,8 @@ import resource
 import sys
 
 HUGE_PAGE = 1 << 21
+# wiped or left out at a fork, device memory, other keys or shadow stacks, huge pages of a pool
+PLACE_BOUND = frozenset(("wf", "dc", "io", "pf", "ht", "dp", "ss", "gu", "mt"))
 LARGE = 8 << 20  # a library's mapping beyond this is only copied when half of it is in use
 
 
@@ -66,21 +68,23 @@ def gather_mappings(confine: dict, gather) -> bool:
     A fork then copies a dozen mappings instead of 140, and a dozen entries of huge pages (once `collapse_heap` has made
     them) instead of two thousand of small ones, and no page of a library is ever missing in a new process. The mapping
     can be read, written and run: a program can only hurt itself with that, and may ask for such memory anyhow. False
-    where there is no compiled `gather`, or the system refuses.
+    where there is no compiled `gather`, or the system refuses a stretch.
     """
     if gather is None:
         return False
-    moved = False
+    failed = 0
     for low, high, parts in stretches(mappings()):
         flat = [number for pair in parts for number in pair]
         array = (ctypes.c_ulong * len(flat))(*flat)
-        done = gather(ctypes.c_ulong(low), ctypes.c_ulong(high), array, ctypes.c_long(len(parts)))
-        moved = moved or done == 0
-    return moved
+        failed += gather(ctypes.c_ulong(low), ctypes.c_ulong(high), array, ctypes.c_long(len(parts))) != 0
+    return not failed
 
 
 def mappings() -> list[tuple[int, int, str, str, int]]:
-    """(start, end, rights, name, bytes in use) of each mapping of this process, by address."""
+    """(start, end, rights, name, bytes in use) of each mapping of this process, by address.
+
+    A mapping with a flag that would be lost in another place has `!` in its rights.
+    """
     found: list[tuple[int, int, str, str, int]] = []
     with open("/proc/self/smaps") as file:
         for line in file:
@@ -88,6 +92,9 @@ def mappings() -> list[tuple[int, int, str, str, int]]:
             if fields[0] == "Rss:":
                 start, end, rights, name, _ = found[-1]
                 found[-1] = (start, end, rights, name, int(fields[1]) * 1024)
+            elif fields[0] == "VmFlags:" and not PLACE_BOUND.isdisjoint(line.split()):
+                start, end, rights, name, used = found[-1]
+                found[-1] = (start, end, rights + "!", name, used)
             elif not fields[0].endswith(":"):
                 start, end = (int(part, 16) for part in fields[0].split("-"))
                 found.append((start, end, fields[1], fields[5].strip() if len(fields) > 5 else "", 0))
@@ -97,14 +104,14 @@ def mappings() -> list[tuple[int, int, str, str, int]]:
 def stretches(found: list[tuple[int, int, str, str, int]]) -> list[tuple[int, int, list[tuple[int, int]]]]:
     """(low, high, what can be read in it) of each stretch that may become one mapping.
 
-    The heap, the stack and the kernel's own mappings stay as they are, and so does shared memory, and a large library
-    that is hardly used: its pages would have to be copied.
+    The heap, the stack and the kernel's own mappings stay as they are, and so does shared memory, what can be run but not
+    read, what a flag binds to its place, and a large library that is hardly used: its pages would have to be copied.
     """
     made: list[list[tuple[int, int, str, str, int]]] = []
     for one in found:
         start, end, rights, name, used = one
         large = end - start > LARGE and used < (end - start) / 2 and name.startswith("/")
-        if name.startswith("[") or rights[3] == "s" or large:
+        if name.startswith("[") or "s" in rights or "!" in rights or rights.startswith("--x") or large:
             made.append([])
         elif made and made[-1] and start - made[-1][-1][1] < HUGE_PAGE:
             made[-1].append(one)
@@ -148,6 +155,15 @@ def keep_text_mapped(confine: dict) -> None:
         if mprotect(where, length, protection | 2) == 0:  # some systems refuse what is both written and run
             ctypes.memmove(start, start, 1)
             mprotect(where, length, protection)
+
+
+def resident_kb() -> int:
+    """Memory in use now, in KB; the most that ever was where the system doesn't say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize() // 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def address_space() -> int:

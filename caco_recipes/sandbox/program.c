@@ -30,7 +30,8 @@ ssize_t PyList_Size(object *), PyTuple_Size(object *), PyDict_Size(object *);
 int PyDict_Next(object *, ssize_t *, object **, object **);
 object *PyObject_CallFunctionObjArgs(object *, ...);
 object *PyObject_CallMethodObjArgs(object *, object *, ...);
-object *PyDict_GetItem(object *, object *);
+object *PyDict_GetItemWithError(object *, object *);
+object *PyErr_Occurred(void);
 int PyDict_SetItem(object *, object *, object *);
 object *PyBytes_FromStringAndSize(const char *, ssize_t);
 object *PyBool_FromLong(long);
@@ -43,15 +44,19 @@ void PyErr_Fetch(object **, object **, object **);
 void PyErr_NormalizeException(object **, object **, object **);
 int PyException_SetTraceback(object *, object *);
 int PyGC_Enable(void);
+void PyEval_SetTrace(void *, object *);
+void PyEval_SetProfile(void *, object *);
 void Py_SetRecursionLimit(int);
+void Py_IncRef(object *);
 void Py_DecRef(object *);
 
 enum { RESULT = 3, JOB = 4, NONCE = 16, HEADER = 18, PLAIN = 4096 }; /* descriptors; bytes: nonce, all before the code, of a value */
 enum { UNKNOWN, LITERAL, CAUGHT }; /* what is known of `input` before the program runs */
 
 struct tools {
-    object *builtins, *builtins_name, *main_name, *output_name, *input_name, *standard_output, *flush_name, *finish;
+    object *builtins, *builtins_name, *main_name, *output_name, *input_name, *standard_output, *flush_name, *finish, *no;
     int frames; /* the recursion limit that gives the program as many as an interpreter of its own */
+    int enough; /* the one for what comes after it */
     int characters, items, depth; /* bounds of a value */
 };
 
@@ -59,7 +64,7 @@ struct text { char *at, *end; };
 
 static int put(struct text *text, const char *bytes, size_t length)
 {
-    if ((size_t)(text->end - text->at) < length)
+    if (text->end < text->at || (size_t)(text->end - text->at) < length)
         return 0;
     memcpy(text->at, bytes, length);
     text->at += length;
@@ -174,11 +179,22 @@ static void report(const struct tools *tools, const char *nonce, object *value)
     _exit(write(RESULT, out, (size_t)length) == length ? 0 : 70);
 }
 
+/* The exception that is under way, with its traceback. */
+static void caught(object **error)
+{
+    object *type = 0, *value = 0, *trace = 0;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace)
+        PyException_SetTraceback(value, trace);
+    *error = value;
+}
+
 /* Returns when nothing has run yet, and the harness should try. */
 void caco_run(const struct tools *tools, unsigned int length)
 {
     char small[8192], *job = length <= sizeof small ? small : malloc(length);
-    object *type = 0, *error = 0, *trace = 0, *result;
+    object *error = 0, *result;
 
     if (!job || length < HEADER || pread(JOB, job, length, 0) != (ssize_t)length)
         return;
@@ -194,21 +210,35 @@ void caco_run(const struct tools *tools, unsigned int length)
     PyGC_Enable();
     Py_SetRecursionLimit(tools->frames);
     result = PyEval_EvalCode(code, names, names);
+    /* before anything else of ours runs: the program may have left a tracer or a tiny limit behind */
+    if (!result)
+        caught(&error);
+    PyEval_SetTrace(0, 0);
+    PyEval_SetProfile(0, 0);
+    Py_SetRecursionLimit(tools->enough);
+    object *flushed = tools->no; /* not tried yet */
     if (result) {
-        int known = job[NONCE + 1];
-        object *flushed = PyObject_CallMethodObjArgs(tools->standard_output, tools->flush_name, (object *)0);
-        if (!flushed)
-            PyErr_Clear(); /* the harness meets the same, and says what it is */
-        else if (known == LITERAL || (known == UNKNOWN && !PyDict_GetItem(names, tools->input_name)))
-            report(tools, job, PyDict_GetItem(names, tools->output_name));
-    } else {
-        PyErr_Fetch(&type, &error, &trace);
-        PyErr_NormalizeException(&type, &error, &trace);
-        if (trace)
-            PyException_SetTraceback(error, trace);
+        flushed = PyObject_CallMethodObjArgs(tools->standard_output, tools->flush_name, (object *)0);
+        if (flushed) {
+            flushed = (object *)_Py_NoneStruct;
+            int known = job[NONCE + 1], has_input = 0;
+            object *output = 0;
+            if (known == UNKNOWN)
+                has_input = PyDict_GetItemWithError(names, tools->input_name) != 0;
+            if (known != CAUGHT && !has_input && !PyErr_Occurred())
+                output = PyDict_GetItemWithError(names, tools->output_name);
+            if (PyErr_Occurred())
+                PyErr_Clear(); /* a key of the program's own: the harness meets the same, and says what it is */
+            else if (known != CAUGHT && !has_input) {
+                if (output)
+                    Py_IncRef(output);
+                report(tools, job, output);
+            }
+        } else
+            caught(&flushed);
     }
     PyObject_CallFunctionObjArgs(tools->finish, names, error ? error : (object *)_Py_NoneStruct,
                                  PyBytes_FromStringAndSize(job, NONCE), PyBool_FromLong(job[NONCE + 1] == LITERAL),
-                                 (object *)0);
+                                 flushed, (object *)0);
     _exit(70); /* it does not come back */
 }

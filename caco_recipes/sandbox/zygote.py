@@ -96,10 +96,11 @@ class Zygote(service["Service"]):
         if restore_arenas is not None:
             restore_arenas()
         self.harness_module["quiet_collector"]()
-        if not (config["huge_pages"] and memory["gather_mappings"](confine, gather)):
+        self.gathered = config["huge_pages"] and memory["gather_mappings"](confine, gather)
+        if not self.gathered:
             memory["keep_text_mapped"](confine)
         self.heap = memory["collapse_heap"](confine) if config["huge_pages"] else []
-        self.base_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.base_kb = memory["resident_kb"]()
         size = memory["address_space"]()
         # warm files are read before the root is gone
         time.localtime()
@@ -144,6 +145,7 @@ class Zygote(service["Service"]):
             "isolation": self.level,
             "huge_pages": sum(length >> 21 for _, length in self.heap),
             "native": self.loop is not None,
+            "gathered": self.gathered,
             "base_mb": self.base_kb / 1024,
             "pid": os.getpid(),
             "warm_up_faults": self.warm_up_faults,
@@ -242,7 +244,8 @@ class Zygote(service["Service"]):
                 self.become_program(slot.number, 0, 10, service["SELF_TEST"])
         if pid < 0:
             raise OSError(-pid, os.strerror(-pid))
-        _, status = os.waitpid(pid, 0)
+        _, status, usage = os.wait4(pid, 0)
+        self.base_kb = usage.ru_maxrss  # of a process that does next to nothing: what each of them begins with
         found = os.pread(slot.results, 4096, 0).decode()
         if found != "none" or status != 0:
             raise self.confine["Refused"](
