@@ -2,6 +2,7 @@
 
 import json
 
+from dying_servers import servers_die
 from nano_model import nano_model
 from stage_runs import dropped, kept, run_stages, write_json_lines
 
@@ -58,28 +59,13 @@ def test_a_real_model_is_asked_and_its_text_says_nothing_against_a_row(tmp_path)
     assert receipt["stage"] == "faithful" and receipt["model"] and receipt["request_key"]
 
 
-def dying(pool, monkeypatch, mark):
-    """From now on a server of the pool dies whenever it runs a program with `mark` in it."""
-    hear = type(pool._coordinator).hear
-
-    def kill_first(self, worker):
-        if any(mark in job.source for job in worker.jobs.values()):
-            worker.process.kill()
-            worker.process.wait()
-            self.lost(worker)
-        else:
-            hear(self, worker)
-
-    monkeypatch.setattr(type(pool._coordinator), "hear", kill_first)
-
-
 def test_a_sandbox_that_dies_under_the_other_program_rejects_nothing(monkeypatch):
     wrong = THEIRS.replace("total -", "1 + total -")
     with Pool(1, Limits(slow_cpu_seconds=None)) as pool:
         alive = pool.run_one(THEIRS)
         assert compare_program(row_of(), THEIRS, alive, CONFIG, pool).verdict == "agrees"
         assert compare_program(row_of(), wrong, pool.run_one(wrong), CONFIG, pool).verdict == "disagrees"
-        dying(pool, monkeypatch, "def cost")
+        servers_die(pool, monkeypatch, "def cost")
         # It dies on the original input, and later on a changed one.
         for code, result in ((wrong, pool.run_one(wrong)), (THEIRS, alive)):
             compared = compare_program(row_of(), code, result, CONFIG, pool)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from dying_servers import servers_die
 from hostile_programs import CANARY
 from test_sandbox_hostile import children_below
 
@@ -67,8 +68,13 @@ def test_when_the_parent_is_killed_nothing_survives(level, root):
     assert alive(family) == []
 
 
+def canaries(count: int) -> list[str]:
+    """Programs that take some milliseconds, so that a kill among the first finds the others still to be run."""
+    return [CANARY.replace("'n': 3", f"'n': {n}") + "\nspent = sum(range(300_000))\n" for n in range(count)]
+
+
 def test_when_a_server_is_killed_its_programs_run_again():
-    codes = [CANARY.replace("'n': 3", f"'n': {n}") for n in range(300)]
+    codes = canaries(300)
     with Pool(2, LIMITS) as pool:
         results = []
         for number, result in enumerate(pool.run(codes)):
@@ -81,7 +87,7 @@ def test_when_a_server_is_killed_its_programs_run_again():
 
 
 def test_when_forker_and_compiler_are_killed_programs_run_again():
-    codes = [CANARY.replace("'n': 3", f"'n': {n}") for n in range(200)]
+    codes = canaries(200)
     with Pool(2, LIMITS) as pool:
         results = []
         for number, result in enumerate(pool.run(codes)):
@@ -115,17 +121,7 @@ def test_without_a_compiler_the_forker_runs_in_python(level, monkeypatch):
 def test_a_program_whose_server_always_dies_is_undecided(monkeypatch):
     with Pool(1, LIMITS) as pool:
         pool.run_one(CANARY)
-        hear = type(pool._coordinator).hear
-
-        def kill_first(self, worker):
-            if any("poison" in job.source for job in worker.jobs.values()):
-                worker.process.kill()
-                worker.process.wait()
-                self.lost(worker)
-            else:
-                hear(self, worker)
-
-        monkeypatch.setattr(type(pool._coordinator), "hear", kill_first)
+        servers_die(pool, monkeypatch, "poison")
         result = pool.run_one("poison = 1")
         assert (result.status, result.verdict) == ("infrastructure", "undecided")
         assert result.reason.startswith("infrastructure:fork server lost")
